@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The seams of the house: what each part offers the others.
+
+``web`` and ``jobs`` know these alone; ``tap`` puts the real ones behind them.  Everything
+that waits takes its deadline from its caller or from Limits, and can be cancelled
+(cancelling the Deferred that holds the coroutine stops the work and frees what it held).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from stackviz_deployer.model import (
+    Answer,
+    Artifact,
+    ArtifactId,
+    BlobRef,
+    Block,
+    Fetched,
+    Job,
+    ListedFile,
+    ParsedArtifact,
+    ParseRequest,
+    ParseResult,
+    Submitted,
+    Task,
+    TaskId,
+    Tree,
+)
+
+
+class Fetcher(Protocol):
+    """The only way to another server (or to the sample job): every rule about addresses is behind it."""
+
+    async def fetch(
+        self,
+        url: str,
+        into: Path,
+        *,
+        max_bytes: int,
+        timeout_s: float,
+        accept: str = "*/*",
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Fetched:
+        """Write the body of ``url`` into the file ``into``, as it comes over the wire.
+
+        ``max_bytes`` counts wire bytes; ``timeout_s`` covers everything: the wait for a
+        slot, redirects, retries and the body.  ``on_bytes`` is told of each chunk's length.
+        Raises HostNotAllowedError, AddressRefusedError, Upstream*Error, TooLargeError; the
+        file may then hold a part, which the caller removes with its directory.
+        """
+
+    def check(self, url: str) -> None:
+        """Raise HostNotAllowedError or QueryNotUnderstoodError when ``url`` would never be fetched."""
+
+
+class Lookup(Protocol):
+    """From what was pasted to jobs."""
+
+    async def find(self, q: str) -> Answer:
+        """The jobs that ``q`` means.  Raises QueryNotUnderstoodError, NotFoundError, Upstream*Error."""
+
+    async def describe(self, url: str) -> Job:
+        """What is known of the job at this log URL: recent answers, else asked for anew.
+
+        A source that is down leaves fields None; only a refused or impossible URL raises.
+        """
+
+
+class Listing(Protocol):
+    """From a job's URL to its files."""
+
+    async def open(self, url: str, scratch: Path) -> Tree:
+        """The files of the job at ``url``; ``scratch`` is an empty directory for temporary files."""
+
+
+class CpuPool(Protocol):
+    """Parser processes."""
+
+    async def run(self, request: ParseRequest, *, timeout_s: float, urgent: bool = False) -> ParseResult:
+        """Parse in a worker process.
+
+        ``urgent`` work (look-ups that a person waits for) has a slot of its own.  Raises
+        what the parser raised (ParseError, TooLargeError) or WorkerDiedError.
+        """
+
+
+class Scraper(Protocol):
+    """One kind of artifact: which files it wants, and which parser makes something of them."""
+
+    name: str
+    looks_for: str
+    """For a person: the names that are looked for."""
+
+    def choose(self, tree: Tree) -> Sequence[Wanted]:
+        """The files of this kind, each with its parser, best first."""
+
+
+class Wanted(Protocol):
+    """A piece of work: fetch these files, parse them together."""
+
+    @property
+    def parser(self) -> str: ...
+    @property
+    def files(self) -> tuple[ListedFile, ...]: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+
+
+class TaskStore(Protocol):
+    """Tasks and artifacts, durable.  Every method is one transaction."""
+
+    async def create(self, job: Job, *, cancel_hash: str, force: bool, queue_limit: int) -> tuple[Task, bool]:
+        """The live task of ``job.url``, or a new queued one (True).
+
+        With ``force`` a finished one gives up its URL to a new one.  Raises QueueFullError.
+        """
+
+    async def claim(self) -> Task | None:
+        """The oldest queued task, now pending."""
+
+    async def finish(
+        self,
+        task_id: TaskId,
+        job: Job,
+        artifacts: Sequence[tuple[ParsedArtifact, BlobRef]],
+        warnings: Sequence[str],
+    ) -> Task:
+        """Record the artifacts and make the task finished, in one transaction."""
+
+    async def fail(self, task_id: TaskId, *, code: str, message: str) -> Task:
+        """Pending or queued -> error; the URL is free again."""
+
+    async def cancel(self, task_id: TaskId) -> Task:
+        """Pending or queued -> cancelled; the URL is free again."""
+
+    async def requeue(self) -> int:
+        """Pending -> queued, after a crash; how many."""
+
+    async def get(self, task_id: TaskId) -> Task:
+        """Raises NotFoundError."""
+
+    async def cancel_hash(self, task_id: TaskId) -> str:
+        """The hash that the cancel key must have.  Raises NotFoundError."""
+
+    async def artifacts(self, task_id: TaskId) -> Sequence[Artifact]:
+        """In the order in which they are shown."""
+
+    async def artifact(self, artifact_id: ArtifactId) -> Artifact:
+        """Raises NotFoundError."""
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many tasks of each state."""
+
+
+class BlobStore(Protocol):
+    """Write-once gzip files, named by their hash."""
+
+    async def put(self, path: Path, blocks_path: Path | None = None) -> BlobRef:
+        """Take the file (it is moved away), durable when this returns."""
+
+    async def path(self, blob: BlobRef) -> Path:
+        """Where the blob lies.  Raises NotFoundError when it is gone."""
+
+    async def blocks(self, blob: BlobRef) -> Sequence[Block]:
+        """The block index.  Raises NotFoundError when the blob has none."""
+
+
+class Tasks(Protocol):
+    """The queue, as ``web`` sees it."""
+
+    async def submit(self, url: str, *, force: bool = False) -> Submitted:
+        """Look the URL up, and queue a scrape of it or join the one that there is.
+
+        Raises HostNotAllowedError, QueryNotUnderstoodError, QueueFullError.
+        """
+
+    async def cancel(self, task_id: TaskId, cancel_key: str) -> Task:
+        """Stop the task.  Raises NotFoundError, CancelRefusedError."""
+
+    async def get(self, task_id: TaskId) -> Task:
+        """The task with its present progress.  Raises NotFoundError."""
+
+    async def artifacts(self, task_id: TaskId) -> Sequence[Artifact]:
+        """Of a finished task, in the order in which they are shown."""
+
+    async def artifact(self, artifact_id: ArtifactId) -> Artifact:
+        """Raises NotFoundError."""
+
+    def watch(self, task_id: TaskId, changed: Callable[[Task], None]) -> Callable[[], None]:
+        """Call ``changed`` with every later state or progress of the task; returns the way to stop."""
+
+    def health(self) -> Mapping[str, Any]:
+        """Queue length, running tasks and what is wrong, for /health."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queue of scrapes and the way of one scrape."""
