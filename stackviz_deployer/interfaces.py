@@ -17,7 +17,7 @@ from stackviz_deployer.model import (
     Artifact,
     ArtifactId,
     BlobRef,
-    Block,
+    BlobSpan,
     Fetched,
     Job,
     ListedFile,
@@ -164,8 +164,14 @@ class BlobStore(Protocol):
     async def path(self, blob: BlobRef) -> Path:
         """Where the blob lies.  Raises NotFoundError when it is gone."""
 
-    async def blocks(self, blob: BlobRef) -> Sequence[Block]:
-        """The block index.  Raises NotFoundError when the blob has none."""
+    async def index_path(self, blob: BlobRef) -> Path:
+        """Where the block index lies (gzipped JSON).  Raises NotFoundError when the blob has none."""
+
+    async def span(self, blob: BlobRef, first: int, last: int) -> BlobSpan:
+        """Blocks ``first`` to ``last``, inclusive, as a gzip file of their own.
+
+        Raises NotFoundError when the blob has no such blocks.
+        """
 
 
 class Tasks(Protocol):

@@ -184,17 +184,17 @@ class Artifact:
 
 
 @frozen(kw_only=True)
-class Block:
-    """One piece of a block-gzip blob, between two full flushes (see parsers/blockgzip.py)."""
+class BlobSpan:
+    """Some blocks of a block-gzip blob, to be sent as ``head`` + a slice of the file + ``tail``.
 
+    The three together are an ordinary gzip file; nothing is inflated to make it.
+    """
+
+    path: str
     offset: int
     size: int
-    plain_size: int
-    crc32: int
-    first: int
-    """Ordinal of the first line or test in it, counted from 0."""
-    first_ms: int | None = None
-    """The first timestamp in it."""
+    head: bytes
+    tail: bytes
 
 
 @frozen(kw_only=True)
