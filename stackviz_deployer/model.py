@@ -145,6 +145,8 @@ class Task:
     finished_ms: int | None = None
     progress: Progress | None = None
     """Only while pending, and only of tasks that this process works on."""
+    warnings: tuple[str, ...] = ()
+    """What the scrape left out or repaired, in sentences; of finished tasks."""
 
 
 @frozen(kw_only=True)
