@@ -200,6 +200,18 @@ class BlobSpan:
 
 
 @frozen(kw_only=True)
+class GerritServer:
+    """A Gerrit that changes are looked up on."""
+
+    url: str
+    """Ends in a slash; may have a path (``https://gerrit.example.org/r/``)."""
+    aliases: tuple[str, ...] = ()
+    """Host names that meant this server, e.g. before it was renamed."""
+    ci_accounts: tuple[str, ...] = ("jenkins", "zuul", "* CI")
+    """Whose comments are CI results: a username, or a glob on the display name."""
+
+
+@frozen(kw_only=True)
 class Limits:
     """What a task may cost; config.py reads them, defaults as documented there."""
 

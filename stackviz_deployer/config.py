@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration: one YAML file, every key optional, overridden by options and environment.
+
+All defaults and units live here; ``etc/stackviz-deployer.yaml`` shows them (a test compares).
+Unknown keys and wrong types are refused with the key's name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import attrs
+import yaml
+from attrs import Factory, frozen
+
+from stackviz_deployer.errors import ConfigError
+from stackviz_deployer.model import GerritServer, Limits
+
+DEFAULT_HTTP = "tcp:5000:interface=127.0.0.1"
+DEFAULT_JJB = "project-config/jenkins/jobs"
+_MAX_FILE_BYTES = 1 << 20
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_HOST = re.compile(r"\*|[A-Za-z0-9*_-]+(\.[A-Za-z0-9*_-]+)*(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+
+T = TypeVar("T")
+
+
+def _default_gerrits() -> tuple[GerritServer, ...]:
+    return (
+        GerritServer(
+            url="https://review.opendev.org/",
+            aliases=("review.openstack.org",),
+            ci_accounts=("jenkins", "zuul", "* CI"),
+        ),
+    )
+
+
+@frozen(kw_only=True)
+class Config:
+    """What the daemon was told.  Sizes in bytes, times in seconds."""
+
+    http: tuple[str, ...] = (DEFAULT_HTTP,)
+    """Twisted server endpoint descriptions."""
+    state_dir: Path = Path("var")
+    stackviz: str | None = None
+    """A StackViz build directory, the http:// URL of its development server, or None = built-in viewer."""
+    jjb_yaml_path: Path = Path(DEFAULT_JJB)
+    gerrits: tuple[GerritServer, ...] = Factory(_default_gerrits)
+    log_hosts: tuple[str, ...] = (
+        "logs.openstack.org",
+        "logs.opendev.org",
+        "storage.*.cloud.ovh.net",
+        "*.ssl.cf*.rackcdn.com",
+    )
+    """``host[:port]``; ``*`` matches inside one label."""
+    private_networks: tuple[str, ...] = ()
+    """CIDRs that may be connected to although they are not globally routable."""
+    resolve: Mapping[str, str] = Factory(dict)
+    """``host: address[:port]``, instead of DNS."""
+    workers: int = Factory(lambda: len(os.sched_getaffinity(0)))
+    scrapes: int = 4
+    limits: Limits = Limits()
+
+
+def load(
+    path: str | None, options: Mapping[str, Any], environ: Mapping[str, str], *, cwd: Path | None = None
+) -> Config:
+    """The configuration from ``path`` (None: defaults), overridden by ``options``.
+
+    ``options`` holds what the command line gave, as YAML keys; ``environ`` is asked for
+    ``JJB_YAML_PATH`` and systemd's ``STATE_DIRECTORY``.  Relative paths count from ``cwd``
+    (the directory the daemon was started in), because twistd leaves it.
+    Raises ConfigError with the key's name.
+    """
+    base = cwd or Path.cwd()
+    given: dict[str, Any] = {"state_dir": environ.get("STATE_DIRECTORY", "").split(":")[0] or "var"}
+    if environ.get("JJB_YAML_PATH"):
+        given["jjb_yaml_path"] = environ["JJB_YAML_PATH"]
+    given.update(_read(path))
+    given.update(options)
+    unknown = sorted(set(given) - set(_KEYS))
+    if unknown:
+        raise ConfigError(
+            f"unknown key {unknown[0]!r} in the configuration; the keys are {', '.join(sorted(_KEYS))}"
+        )
+    values = {key: _KEYS[key](key, value) for key, value in given.items() if value is not None}
+    for key in ("state_dir", "jjb_yaml_path"):
+        if key in values:
+            values[key] = base / values[key].expanduser()
+    config = Config(**values)
+    if "jjb_yaml_path" not in values:
+        config = attrs.evolve(config, jjb_yaml_path=base / config.jjb_yaml_path)
+    if config.stackviz is not None and not config.stackviz.startswith("http:"):
+        config = attrs.evolve(config, stackviz=str(base / Path(config.stackviz).expanduser()))
+    return config
+
+
+def _read(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    if len(text) > _MAX_FILE_BYTES:
+        raise ConfigError(f"the configuration {path} is over {_MAX_FILE_BYTES} bytes")
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the configuration {path} is not YAML: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"the configuration {path} must be a mapping of keys to values")
+    return {str(key): value for key, value in data.items()}
+
+
+def parse_size(key: str, value: object) -> int:
+    """Bytes from a number or from ``512 MiB``, ``2 GiB``, ``10 MB``..."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        unit = _UNITS.get(match[2].lower())
+        if unit is not None:
+            return int(float(match[1]) * unit)
+    raise ConfigError(f"{key}: {value!r} is no size; write bytes or e.g. '512 MiB'")
+
+
+def _list(key: str, value: object, item: Callable[[str, Any], T]) -> tuple[T, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{key}: a list is needed, not {value!r}")
+    return tuple(item(f"{key}[{n}]", entry) for n, entry in enumerate(value))
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"{key}: a text is needed, not {value!r}")
+    return value.strip()
+
+
+def _path(key: str, value: object) -> Path:
+    return Path(_text(key, value))
+
+
+def _count(key: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{key}: a whole number of at least 1 is needed, not {value!r}")
+    return value
+
+
+def _seconds(key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**6:
+        raise ConfigError(f"{key}: a number of seconds above 0 is needed, not {value!r}")
+    return float(value)
+
+
+def _mapping(key: str, value: object, allowed: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}: a mapping is needed, not {value!r}")
+    for name in value:
+        if name not in allowed:
+            raise ConfigError(f"{key}: unknown key {name!r}; the keys are {', '.join(sorted(allowed))}")
+    return value
+
+
+def _http(key: str, value: object) -> tuple[str, ...]:
+    endpoints = _list(key, [value] if isinstance(value, str) else value, _text)
+    if not endpoints:
+        raise ConfigError(f"{key}: at least one endpoint is needed, e.g. {DEFAULT_HTTP!r}")
+    return endpoints
+
+
+def _stackviz(key: str, value: object) -> str:
+    text = _text(key, value)
+    if "://" in text:
+        parts = urlsplit(text)
+        if parts.scheme != "http" or not parts.hostname:
+            raise ConfigError(f"{key}: {text!r} is neither a directory nor an http:// URL")
+    return text
+
+
+def _gerrit(key: str, value: object) -> GerritServer:
+    data = _mapping(key, value, {"url", "aliases", "ci_accounts"})
+    url = _text(f"{key}.url", data.get("url"))
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"{key}.url: {url!r} is no http(s) URL of a Gerrit")
+    extra = {
+        name: _list(f"{key}.{name}", data[name], _text) for name in ("aliases", "ci_accounts") if name in data
+    }
+    return GerritServer(url=url if url.endswith("/") else url + "/", **extra)
+
+
+def _host(key: str, value: object) -> str:
+    text = _text(key, value).lower()
+    if not _HOST.fullmatch(text):
+        raise ConfigError(f"{key}: {text!r} is no host[:port]")
+    return text
+
+
+def _network(key: str, value: object) -> str:
+    try:
+        return str(ipaddress.ip_network(_text(key, value)))
+    except ValueError as error:
+        raise ConfigError(f"{key}: {value!r} is no network, e.g. 10.0.0.0/8 ({error})") from error
+
+
+def _resolve(key: str, value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}: a mapping of hosts to addresses is needed, not {value!r}")
+    result = {}
+    for host, target in value.items():
+        text = _text(f"{key}.{host}", target)
+        try:
+            parts = urlsplit(f"//{text}")
+            ipaddress.ip_address(parts.hostname or "")
+            parts.port  # noqa: B018 - raises when it is no port
+        except ValueError as error:
+            raise ConfigError(f"{key}.{host}: {text!r} is no address[:port] ({error})") from error
+        result[_host(f"{key} (host)", host)] = text
+    return result
+
+
+def _limits(key: str, value: object) -> Limits:
+    fields = attrs.fields_dict(Limits)
+    data = _mapping(key, value, set(fields))
+    readers: dict[str, Callable[[str, Any], Any]] = {"queue": _count}
+    values = {}
+    for name, entry in data.items():
+        default_reader = _seconds if name.endswith("_seconds") else parse_size
+        values[name] = readers.get(name, default_reader)(f"{key}.{name}", entry)
+    return Limits(**values)
+
+
+_KEYS: dict[str, Callable[[str, Any], Any]] = {
+    "http": _http,
+    "state_dir": _path,
+    "stackviz": _stackviz,
+    "jjb_yaml_path": _path,
+    "gerrits": lambda key, value: _list(key, value, _gerrit),
+    "log_hosts": lambda key, value: _list(key, value, _host),
+    "private_networks": lambda key, value: _list(key, value, _network),
+    "resolve": _resolve,
+    "workers": _count,
+    "scrapes": _count,
+    "limits": _limits,
+}
