@@ -75,7 +75,7 @@ class Config:
     """``host: address[:port]``, instead of DNS."""
     workers: int = Factory(lambda: len(os.sched_getaffinity(0)))
     scrapes: int = 4
-    limits: Limits = Limits()
+    limits: Limits = Factory(Limits)
 
 
 def load(
@@ -92,14 +92,15 @@ def load(
     given: dict[str, Any] = {"state_dir": environ.get("STATE_DIRECTORY", "").split(":")[0] or "var"}
     if environ.get("JJB_YAML_PATH"):
         given["jjb_yaml_path"] = environ["JJB_YAML_PATH"]
-    given.update(_read(path))
-    given.update(options)
-    unknown = sorted(set(given) - set(_KEYS))
+    data = _read(path)
+    unknown = sorted(set(data) - set(_KEYS))
     if unknown:
         raise ConfigError(
             f"unknown key {unknown[0]!r} in the configuration; the keys are {', '.join(sorted(_KEYS))}"
         )
-    values = {key: _KEYS[key](key, value) for key, value in given.items() if value is not None}
+    for source in (data, options):
+        given.update({key: value for key, value in source.items() if value is not None})
+    values = {key: _KEYS[key](key, value) for key, value in given.items()}
     for key in ("state_dir", "jjb_yaml_path"):
         if key in values:
             values[key] = base / values[key].expanduser()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration: defaults, overriding, and refusals that name the key."""
+
+import os
+from pathlib import Path
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from stackviz_deployer.config import Config, load, parse_size
+from stackviz_deployer.errors import ConfigError
+from stackviz_deployer.model import Limits
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "etc" / "stackviz-deployer.yaml"
+CWD = Path("/somewhere")
+
+
+class LoadTests(SynchronousTestCase):
+    def load_text(self, text: str, **environ: str) -> Config:
+        path = self.mktemp()
+        Path(path).write_text(text, encoding="utf-8")
+        return load(path, {}, environ, cwd=CWD)
+
+    def refused(self, text: str) -> str:
+        return str(self.assertRaises(ConfigError, self.load_text, text))
+
+    def test_example_shows_the_defaults(self) -> None:
+        self.assertEqual(load(str(EXAMPLE), {}, {}, cwd=CWD), load(None, {}, {}, cwd=CWD))
+
+    def test_example_shows_every_key(self) -> None:
+        text = EXAMPLE.read_text(encoding="utf-8")
+        for name in [*attrs.fields_dict(Config), *attrs.fields_dict(Limits)]:
+            self.assertIn(f"{name}:", text)
+
+    def test_defaults(self) -> None:
+        config = load(None, {}, {}, cwd=CWD)
+        self.assertEqual(config.http, ("tcp:5000:interface=127.0.0.1",))
+        self.assertEqual(config.state_dir, CWD / "var")
+        self.assertEqual(config.jjb_yaml_path, CWD / "project-config/jenkins/jobs")
+        self.assertEqual(config.workers, len(os.sched_getaffinity(0)))
+        self.assertEqual(config.limits.artifact_bytes, 512 * 1024 * 1024)
+        self.assertEqual(config.gerrits[0].aliases, ("review.openstack.org",))
+
+    def test_environment(self) -> None:
+        config = load(
+            None, {}, {"JJB_YAML_PATH": "/pc/jobs", "STATE_DIRECTORY": "/var/lib/sv:/other"}, cwd=CWD
+        )
+        self.assertEqual(config.jjb_yaml_path, Path("/pc/jobs"))
+        self.assertEqual(config.state_dir, Path("/var/lib/sv"))
+
+    def test_file_beats_environment_and_options_beat_the_file(self) -> None:
+        self.assertEqual(self.load_text("state_dir: /a", STATE_DIRECTORY="/b").state_dir, Path("/a"))
+        path = self.mktemp()
+        Path(path).write_text("state_dir: /a\nscrapes: 2\n", encoding="utf-8")
+        config = load(path, {"state_dir": "/c"}, {}, cwd=CWD)
+        self.assertEqual((config.state_dir, config.scrapes), (Path("/c"), 2))
+
+    def test_null_means_default(self) -> None:
+        self.assertEqual(self.load_text("workers: ~\nhttp: ~"), load(None, {}, {}, cwd=CWD))
+
+    def test_one_endpoint_as_text(self) -> None:
+        self.assertEqual(self.load_text("http: tcp:80").http, ("tcp:80",))
+
+    def test_gerrit_with_a_path(self) -> None:
+        config = self.load_text("gerrits: [{url: 'https://g.example.org/r'}]")
+        self.assertEqual(config.gerrits[0].url, "https://g.example.org/r/")
+        self.assertEqual(config.gerrits[0].ci_accounts, ("jenkins", "zuul", "* CI"))
+
+    def test_resolve(self) -> None:
+        config = self.load_text("resolve: {Logs.openstack.org: '127.0.0.1:8080', a.b: '[::1]:80'}")
+        self.assertEqual(config.resolve, {"logs.openstack.org": "127.0.0.1:8080", "a.b": "[::1]:80"})
+
+    def test_stackviz(self) -> None:
+        self.assertEqual(
+            self.load_text("stackviz: http://localhost:3000/").stackviz, "http://localhost:3000/"
+        )
+        self.assertEqual(self.load_text("stackviz: build").stackviz, "/somewhere/build")
+
+    def test_refusals_name_the_key(self) -> None:
+        for text, words in [
+            ("colour: red", "'colour'"),
+            ("scrapes: many", "scrapes"),
+            ("scrapes: 0", "scrapes"),
+            ("scrapes: true", "scrapes"),
+            ("workers: -1", "workers"),
+            ("http: []", "http"),
+            ("http: [3]", "http[0]"),
+            ("gerrits: [{url: 'ftp://x/'}]", "gerrits[0].url"),
+            ("gerrits: [{uri: 'https://x/'}]", "'uri'"),
+            ("log_hosts: ['http://x/']", "log_hosts[0]"),
+            ("log_hosts: logs.openstack.org", "log_hosts"),
+            ("private_networks: [10.0.0.1/8]", "private_networks[0]"),
+            ("resolve: {a.b: example.org}", "resolve.a.b"),
+            ("resolve: {a.b: '127.0.0.1:99999'}", "resolve.a.b"),
+            ("limits: {artifact_bytes: 5 apples}", "limits.artifact_bytes"),
+            ("limits: {fetch_seconds: 0}", "limits.fetch_seconds"),
+            ("limits: {size: 1}", "'size'"),
+            ("stackviz: 'https://x/'", "stackviz"),
+            ("- a", "mapping"),
+            ("a: [", "not YAML"),
+            ("state_dir: 7", "state_dir"),
+        ]:
+            self.assertIn(words, self.refused(text), text)
+
+    def test_no_such_file(self) -> None:
+        self.assertRaises(ConfigError, load, "/nonexistent.yaml", {}, {}, cwd=CWD)
+
+
+class SizeTests(SynchronousTestCase):
+    def test_units(self) -> None:
+        for text, size in [
+            ("512 MiB", 512 << 20),
+            ("2GiB", 2 << 30),
+            ("10 MB", 10**7),
+            ("1.5 KiB", 1536),
+            (7, 7),
+        ]:
+            self.assertEqual(parse_size("k", text), size)
