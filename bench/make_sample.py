@@ -207,8 +207,8 @@ def dstat() -> bytes:
             '"Date:","01 Jun 2016 12:01:30 UTC"'
         ),
         (
-            '"system","total cpu usage",,,,,"memory usage",,,,"net/total",,"dsk/total",,"io/total",,"system",,'
-            '"load avg",,,"procs",,,"paging",'
+            '"system","total cpu usage",,,,,"memory usage",,,,"net/total",,"dsk/total",,'
+            '"io/total",,"system",,"load avg",,,"procs",,,"paging",'
         ),
         (
             '"time","usr","sys","idl","wai","stl","used","free","buff","cach","recv","send","read","writ","read","writ",'
