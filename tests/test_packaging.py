@@ -50,7 +50,13 @@ class InstallTests(TestCase):
     def run_python(self, *args: str) -> str:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         done = subprocess.run(
-            [self.python, *args], cwd="/", env=environment, capture_output=True, text=True, timeout=300
+            [self.python, *args],
+            check=False,
+            cwd="/",
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
