@@ -24,9 +24,11 @@ HOSTILE = (
     sys.executable,
     "-I",
     "-c",
-    f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    "from tests.parsers import hostile; from stackviz_deployer.parsers import worker\n"
-    "worker.main(sys.argv[1:], parsers=hostile.PARSERS, warm=())",
+    (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from tests.parsers import hostile; from stackviz_deployer.parsers import worker\n"
+        "worker.main(sys.argv[1:], parsers=hostile.PARSERS, warm=())"
+    ),
 )
 
 
@@ -59,6 +61,9 @@ class WorkerPoolTests(TestCase):
         pool.startService()
         self.addCleanup(pool.stopService)
         return pool
+
+    def marker(self):
+        return Path(self.mktemp()).resolve()
 
     def hostile(self, slots=1, **kwargs):
         return self.pool(slots, command=HOSTILE, **kwargs)
@@ -108,7 +113,7 @@ class WorkerPoolTests(TestCase):
 
     async def test_kill_9_fails_one_request_alone(self):
         pool = self.hostile(slots=2)
-        started = Path(self.mktemp()).resolve()
+        started = self.marker()
         victim = start(pool, "sleep", started=str(started))
         pid = await appears(started)
         others = [start(pool, "pid") for _ in range(5)]
@@ -138,7 +143,7 @@ class WorkerPoolTests(TestCase):
 
     async def test_deadline_of_a_waiting_request_ends_nobody(self):
         pool = self.hostile()
-        started = Path(self.mktemp()).resolve()
+        started = self.marker()
         running = start(pool, "sleep", started=str(started))
         pid = await appears(started)
         await self.died(start(pool, "pid", timeout_s=0.05), "became free")
@@ -165,7 +170,7 @@ class WorkerPoolTests(TestCase):
 
     async def test_cancel_running_kills_its_child(self):
         pool = self.hostile()
-        started = Path(self.mktemp()).resolve()
+        started = self.marker()
         running = start(pool, "spin", started=str(started))
         pid = await appears(started)
         running.cancel()
@@ -176,7 +181,7 @@ class WorkerPoolTests(TestCase):
 
     async def test_cancel_waiting(self):
         pool = self.hostile()
-        started = Path(self.mktemp()).resolve()
+        started = self.marker()
         running = start(pool, "sleep", started=str(started))
         pid = await appears(started)
         waiting = start(pool, "pid")
@@ -224,7 +229,7 @@ class WorkerPoolTests(TestCase):
     async def test_stop_ends_children_and_requests(self):
         pool = WorkerPool(reactor, slots=2, memory_bytes=1 << 30, command=HOSTILE)
         pool.startService()
-        started = Path(self.mktemp()).resolve()
+        started = self.marker()
         spinning = start(pool, "spin", started=str(started))
         idle = await self.pid(pool)
         pid = await appears(started)

@@ -87,7 +87,7 @@ def leave(_request: ParseRequest) -> ParseResult:
 
 
 def noise(_request: ParseRequest) -> ParseResult:
-    print('{"id": 1, "result": "printed by a parser"}')
+    print('{"id": 1, "result": "printed by a parser"}')  # noqa: T201  the offence itself
     os.write(1, b"more on descriptor 1\n")
     sys.stdin.read()
     return ParseResult(data="quiet")
