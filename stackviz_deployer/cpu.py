@@ -276,7 +276,7 @@ class WorkerPool(Service):
             self.settle(work, WorkerDiedError(f"{work.subject}: the daemon is stopping"))
         children = [child for slot in self._slots if (child := slot.stop()) is not None]
         late = self.reactor.callLater(STOP_S, _kill_all, children)
-        gone: Deferred[Any] = DeferredList([child.ended for child in children])
+        gone: Deferred[Any] = DeferredList([child.ended for child in children], consumeErrors=True)
         # An unreaped child (blocked in the kernel) must not hold up the daemon's own end.
         gone.addTimeout(2 * STOP_S, self.reactor, onTimeoutCancel=_give_up)
         await gone
