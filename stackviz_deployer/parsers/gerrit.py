@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Gerrit's answer about one change -> the change and its CI builds.
+
+Runs in a worker process: the answer is megabytes for a change with years of comments.  Form and
+optional fields: Gerrit's ``Documentation/rest-api-changes.txt`` (ChangeInfo, ChangeMessageInfo).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+import orjson
+from attrs import asdict
+
+from stackviz_deployer.errors import ParseError
+from stackviz_deployer.model import ParseRequest, ParseResult
+from stackviz_deployer.parsers.ci_comments import parse_comment
+from stackviz_deployer.parsers.decode import Decoder
+
+MAX_MESSAGES = 20_000
+MAX_COMMENT_CHARS = 256 << 10
+MAX_BUILDS = 5_000
+MAX_ANSWER_CHARS = 2 << 20
+"""Of all builds together; what the reactor decodes at once."""
+MAX_TEXT_CHARS = 1_000
+_XSSI = b")]}'"
+_DATE = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?Z?"
+)
+_GLOB = re.compile(r"[*?\[]")
+_MAX_NUMBER = 2**31 - 1
+
+
+def parse(request: ParseRequest) -> ParseResult:
+    """Read one answer of ``GET /changes/<id>?o=MESSAGES&o=DETAILED_ACCOUNTS...``.
+
+    Options: ``ci_accounts`` (usernames, or globs on the display name), ``host`` (for messages).
+    ``data`` of the result::
+
+        {"change": {"number", "project", "branch", "subject", "status", "patchset"},
+         "builds": [{"ci", "pipeline", "patchset", "finished_ms",
+                     "name", "url", "reason", "result", "error_detail", "duration", "voting"}...]}
+
+    The builds are newest first; ``patchset`` of the change is its current one.  Everything but
+    ``number``, ``ci`` and ``name`` may be None.  Raises ParseError naming the host, TooLargeError.
+    """
+    host = str(request.options.get("host") or request.inputs[0].name)
+    accounts = [str(account) for account in request.options.get("ci_accounts", ())]
+    decoder = Decoder(request.inputs[0].path, name=host, max_bytes=request.max_bytes)
+    body = b"".join(decoder)
+    change = _change(body, host)
+    messages = change.get("messages")
+    messages = [entry for entry in messages if isinstance(entry, dict)] if isinstance(messages, list) else []
+    warnings = list(decoder.warnings)
+    if len(messages) > MAX_MESSAGES:
+        messages = messages[-MAX_MESSAGES:]
+        warnings.append(f"{host}: only the newest {MAX_MESSAGES} comments of the change were read.")
+    builds, complete = _builds(messages, accounts)
+    if not complete:
+        warnings.append(f"{host}: the change has very many CI results; the oldest were left out.")
+    return ParseResult(
+        data={"change": _facts(change, messages), "builds": builds},
+        warnings=tuple(warnings),
+        decoded_bytes=decoder.decoded_bytes,
+    )
+
+
+def _change(body: bytes, host: str) -> dict[str, Any]:
+    if body.startswith(_XSSI):
+        # Cut at the first line's end, never at other "line breaks": texts may hold U+0085.
+        body = body.partition(b"\n")[2]
+    try:
+        change = orjson.loads(body)
+    except orjson.JSONDecodeError as error:  # also for what is nested too deep
+        start = body[:60].decode("utf-8", "replace").strip()
+        raise ParseError(
+            f"{host} did not answer with Gerrit's JSON ({error}); it begins {start!r}."
+        ) from error
+    if not isinstance(change, dict) or _number(change.get("_number")) is None:
+        raise ParseError(f"{host} answered with JSON that is not a Gerrit change.")
+    return change
+
+
+def _facts(change: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "number": change["_number"],
+        "project": _text(change.get("project")),
+        "branch": _text(change.get("branch")),
+        "subject": _text(change.get("subject")),
+        "status": _text(change.get("status")),
+        "patchset": _current_patchset(change, messages),
+    }
+
+
+def _current_patchset(change: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> int | None:
+    """As said (new Gerrits), as the current revision says, else the highest that a message is about."""
+    if (said := _number(change.get("current_revision_number"))) is not None:
+        return said
+    revisions, current = change.get("revisions"), change.get("current_revision")
+    if isinstance(revisions, dict) and isinstance(current, str):
+        revision = revisions.get(current)
+        if isinstance(revision, dict) and (said := _number(revision.get("_number"))) is not None:
+            return said
+    numbers = [_number(message.get("_revision_number")) for message in messages]
+    return max((number for number in numbers if number is not None), default=None)
+
+
+def _builds(
+    messages: Sequence[Mapping[str, Any]], accounts: Sequence[str]
+) -> tuple[list[dict[str, Any]], bool]:
+    """All builds, newest first; False when the oldest had to be left out."""
+    names = {account.casefold() for account in accounts if not _GLOB.search(account)}
+    globs = [account for account in accounts if _GLOB.search(account)]
+    found: list[dict[str, Any]] = []
+    left = MAX_ANSWER_CHARS
+    for finished_ms, message in _newest_first(messages):
+        ci = _ci_name(message, names, globs)
+        if ci is None:
+            continue
+        for build in _comment_builds(message):
+            entry = {**build, "ci": ci, "finished_ms": finished_ms}
+            left -= 200 + sum(len(value) for value in entry.values() if isinstance(value, str))
+            if len(found) == MAX_BUILDS or left < 0:
+                return found, False
+            found.append(entry)
+    return found, True
+
+
+def _newest_first(
+    messages: Sequence[Mapping[str, Any]],
+) -> list[tuple[int | None, Mapping[str, Any]]]:
+    """With their times; one without a time stays behind the one that was before it."""
+    dated: list[tuple[int, int, int | None, Mapping[str, Any]]] = []
+    previous = 0
+    for place, message in enumerate(messages):
+        moment = _milliseconds(message.get("date"))
+        previous = previous if moment is None else moment
+        dated.append((previous, place, moment, message))
+    dated.sort(key=lambda entry: entry[:2], reverse=True)
+    return [(moment, message) for _, _, moment, message in dated]
+
+
+def _comment_builds(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    text, tag = message.get("message"), message.get("tag")
+    if not isinstance(text, str):
+        return
+    comment = parse_comment(text[:MAX_COMMENT_CHARS], tag if isinstance(tag, str) else None)
+    patchset = _number(message.get("_revision_number")) or comment.patchset
+    for build in comment.builds:
+        yield {**asdict(build), "pipeline": comment.pipeline, "patchset": patchset}
+
+
+def _ci_name(message: Mapping[str, Any], names: set[str], globs: Sequence[str]) -> str | None:
+    """The CI account that wrote a message; None when a person (or Gerrit itself) did."""
+    author = message.get("author")
+    author = author if isinstance(author, dict) else {}
+    username, display = _text(author.get("username")), _text(author.get("name"))
+    # Without DETAILED_ACCOUNTS (old servers) there is no username.
+    known = (username or display or "").casefold() in names
+    tag = message.get("tag")
+    tagged = isinstance(tag, str) and tag.startswith("autogenerated:zuul:")
+    if known or tagged or (display and any(fnmatchcase(display, glob) for glob in globs)):
+        return username or display or ("zuul" if tagged else None)
+    return None
+
+
+def _milliseconds(date: object) -> int | None:
+    """``2013-03-23 21:34:02.419000000``, UTC."""
+    match = _DATE.fullmatch(date) if isinstance(date, str) else None
+    if match is None:
+        return None
+    try:
+        moment = datetime(*(int(part) for part in match.groups()[:6]), tzinfo=UTC)  # type: ignore[arg-type,misc]  # six ints
+    except ValueError:
+        return None
+    return int(moment.timestamp()) * 1000 + int((match[7] or "0")[:3].ljust(3, "0"))
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_NUMBER:
+        return value
+    return None
+
+
+def _text(value: object) -> str | None:
+    return value[:MAX_TEXT_CHARS] if isinstance(value, str) and value else None
