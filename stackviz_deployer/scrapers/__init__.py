@@ -1,2 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of a job are worth fetching, and what parses them."""
+"""What is looked for in a job, one module per kind of artifact.
+
+A new kind is a module with a ``interfaces.Scraper`` and a place in ``SCRAPERS``.
+"""
+
+from stackviz_deployer.scrapers.console import ConsoleScraper
+from stackviz_deployer.scrapers.dstat import DstatScraper
+from stackviz_deployer.scrapers.subunit import SubunitScraper
+
+SCRAPERS = (SubunitScraper(), ConsoleScraper(), DstatScraper())
+"""In the order in which their artifacts are shown: StackViz opens with the first group."""

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams of test results (../shared/formats/artifacts.md, "Globs")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stackviz_deployer.model import Tree
+from stackviz_deployer.scrapers.choice import Candidate, Wanted, candidates, short_names
+
+MAX_STREAMS = 8
+"""Grenade has two, a multi-node job one a host."""
+
+_MAIN = "testrepository.subunit"
+_COPIES = ("subunit_log.txt", "test_results.subunit")
+"""Other names of the main stream: wanted where it is missing itself."""
+_PARTIAL = "tmp??????*"
+"""What testr was writing when the job ran into its time limit."""
+
+
+class SubunitScraper:
+    """Every finished stream; where there is none at all, the unfinished ones."""
+
+    name = "subunit"
+    looks_for = (
+        f"{_MAIN}, *.subunit, {', '.join(_COPIES)} (also .gz, .xz, .bz2), tmp* of a job that timed out"
+    )
+
+    def choose(self, tree: Tree) -> Sequence[Wanted]:
+        """Each stream by itself; the first is the one to show first."""
+        found = candidates(tree, (_MAIN, "*.subunit", *_COPIES))
+        with_main = {one.directory for one in found if one.name == _MAIN}
+        chosen = [one for one in found if one.name not in _COPIES or one.directory not in with_main]
+        if not chosen:
+            partial = candidates(tree, (_PARTIAL,))
+            chosen = [one for one in partial if one.directory in ("", "logs/") and "." not in one.name]
+        chosen = sorted(chosen, key=_main_first)[:MAX_STREAMS]
+        return [
+            Wanted(parser="subunit", files=(one.file,), options={"artifact_name": name})
+            for one, name in zip(chosen, short_names(chosen), strict=True)
+        ]
+
+
+def _main_first(one: Candidate) -> bool:
+    return one.name != _MAIN

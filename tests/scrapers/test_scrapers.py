@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which files of a job are taken, under which names."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from stackviz_deployer.interfaces import Scraper
+from stackviz_deployer.model import ListedFile, Tree
+from stackviz_deployer.scrapers import SCRAPERS
+from stackviz_deployer.scrapers.choice import candidates, short_names
+from stackviz_deployer.scrapers.console import ConsoleScraper
+from stackviz_deployer.scrapers.dstat import MAX_HOSTS, DstatScraper
+from stackviz_deployer.scrapers.subunit import MAX_STREAMS, SubunitScraper
+
+ROOT = "http://logs.example/1/2/"
+
+
+def tree(*paths, sizes=None):
+    sizes = sizes or {}
+    files = tuple(ListedFile(path=p, url=ROOT + p, size=sizes.get(p)) for p in paths)
+    return Tree(url=ROOT, files=files, looked_in=("./",))
+
+
+def chosen(scraper, *paths, **kwargs):
+    wanted = scraper.choose(tree(*paths, **kwargs))
+    return [(w.files[0].path, w.options["artifact_name"]) for w in wanted]
+
+
+class SubunitTests(SynchronousTestCase):
+    def choose(self, *paths):
+        return chosen(SubunitScraper(), *paths)
+
+    def test_devstack_gate(self):
+        self.assertEqual(
+            self.choose("console.html.gz", "logs/testrepository.subunit.gz", "logs/testr_results.html.gz"),
+            [("logs/testrepository.subunit.gz", "testrepository.subunit")],
+        )
+
+    def test_plain_before_its_twin_in_either_order(self):
+        plain, twin = "logs/testrepository.subunit", "logs/testrepository.subunit.gz"
+        for order in ((plain, twin), (twin, plain)):
+            self.assertEqual(self.choose(*order), [(plain, "testrepository.subunit")])
+
+    def test_grenade_keeps_its_two_runs_apart(self):
+        self.assertEqual(
+            self.choose("logs/old/testrepository.subunit.gz", "logs/new/testrepository.subunit.gz"),
+            [
+                ("logs/new/testrepository.subunit.gz", "new/testrepository.subunit"),
+                ("logs/old/testrepository.subunit.gz", "old/testrepository.subunit"),
+            ],
+        )
+
+    def test_hosts(self):
+        self.assertEqual(
+            self.choose("compute1/testrepository.subunit", "controller/logs/testrepository.subunit"),
+            [
+                ("controller/logs/testrepository.subunit", "controller/testrepository.subunit"),
+                ("compute1/testrepository.subunit", "compute1/testrepository.subunit"),
+            ],
+        )
+
+    def test_root_and_logs_with_one_name(self):
+        names = [name for _, name in self.choose("testrepository.subunit", "logs/testrepository.subunit.gz")]
+        self.assertEqual(names, ["testrepository.subunit", "logs/testrepository.subunit"])
+
+    def test_copies_count_only_without_the_main_stream(self):
+        self.assertEqual(self.choose("subunit_log.txt.gz"), [("subunit_log.txt.gz", "subunit_log.txt")])
+        self.assertEqual(
+            self.choose("subunit_log.txt.gz", "test_results.subunit", "testrepository.subunit", "a.subunit"),
+            [("testrepository.subunit", "testrepository.subunit"), ("a.subunit", "a.subunit")],
+        )
+
+    def test_partial_streams_are_the_last_resort(self):
+        self.assertEqual(self.choose("tmpAb3dE_", "logs/x/tmpAb3dE_"), [("tmpAb3dE_", "tmpAb3dE_")])
+        self.assertEqual(self.choose("tmpAb3"), [])
+        self.assertEqual(self.choose("tmpfs_mounts.txt"), [])
+        self.assertEqual(len(self.choose("tmpAb3dE_", "testrepository.subunit")), 1)
+
+    def test_depth_on_both_sides(self):
+        self.assertEqual(len(self.choose("a/b/c/testrepository.subunit")), 1)
+        self.assertEqual(self.choose("a/b/c/d/testrepository.subunit"), [])
+
+    def test_output_of_the_old_tool_is_left_alone(self):
+        self.assertEqual(self.choose("logs/stackviz/data/testrepository.subunit"), [])
+
+    def test_bound(self):
+        found = self.choose("testrepository.subunit", *(f"logs/{n}.subunit" for n in range(MAX_STREAMS)))
+        self.assertEqual(len(found), MAX_STREAMS)
+        self.assertEqual(found[0][0], "testrepository.subunit")
+
+    def test_case_matters(self):
+        self.assertEqual(self.choose("TESTREPOSITORY.SUBUNIT"), [])
+
+
+class DstatTests(SynchronousTestCase):
+    def choose(self, *paths, **kwargs):
+        return chosen(DstatScraper(), *paths, **kwargs)
+
+    def test_eras(self):
+        for path, name in (
+            ("logs/dstat-csv.txt.gz", "dstat-csv.txt"),
+            ("controller/logs/dstat-csv_log.txt", "dstat-csv_log.txt"),
+            ("logs/dstat-csv.log", "dstat-csv.log"),
+            ("logs/screen-dstat-csv.txt.gz", "screen-dstat-csv.txt"),
+        ):
+            self.assertEqual(self.choose(path), [(path, name)])
+
+    def test_one_a_directory_by_name_then_size(self):
+        self.assertEqual(
+            self.choose("logs/screen-dstat-csv.txt", "logs/dstat-csv.txt"),
+            [("logs/dstat-csv.txt", "dstat-csv.txt")],
+        )
+        found = self.choose(
+            "logs/dstat1.csv", "logs/dstat2.csv", sizes={"logs/dstat1.csv": 1, "logs/dstat2.csv": 2}
+        )
+        self.assertEqual(found, [("logs/dstat2.csv", "dstat2.csv")])
+
+    def test_controller_first_and_bounded(self):
+        paths = [f"compute{n}/logs/dstat-csv_log.txt" for n in range(MAX_HOSTS)]
+        found = self.choose(*paths, "controller/logs/dstat-csv_log.txt")
+        self.assertEqual(len(found), MAX_HOSTS)
+        self.assertEqual(found[0][1], "controller/dstat-csv_log.txt")
+
+    def test_not_the_tool_itself(self):
+        self.assertEqual(self.choose("logs/dstat.txt", "logs/csv"), [])
+
+
+class ConsoleTests(SynchronousTestCase):
+    def choose(self, *paths):
+        return chosen(ConsoleScraper(), *paths)
+
+    def test_names(self):
+        self.assertEqual(self.choose("console.html"), [("console.html", "console.html")])
+        self.assertEqual(self.choose("console.html.gz"), [("console.html.gz", "console.html")])
+        self.assertEqual(self.choose("console.txt", "console.html"), [("console.html", "console.html")])
+        self.assertEqual(self.choose("logs/console.txt", "console.html"), [("console.html", "console.html")])
+
+    def test_other_consoles(self):
+        self.assertEqual(self.choose("logs/libvirt/console.html", "job-output.txt"), [])
+
+
+class RegistryTests(SynchronousTestCase):
+    def test_they_keep_the_seam(self):
+        for scraper in SCRAPERS:
+            typed: Scraper = scraper
+            self.assertEqual(typed.choose(tree()), [])
+            self.assertTrue(typed.looks_for)
+
+    def test_order(self):
+        self.assertEqual([s.name for s in SCRAPERS], ["subunit", "console", "dstat"])
+
+
+part = st.text(alphabet="ab.'\"<{ü/ ", min_size=1, max_size=6)
+
+
+class NameTests(SynchronousTestCase):
+    @given(st.lists(st.lists(part, min_size=0, max_size=3), max_size=6, unique_by=tuple))
+    def test_unique_safe_and_bounded(self, directories):
+        paths = ["/".join([*d, "x.subunit"]) for d in directories]
+        found = candidates(tree(*paths), ("*.subunit",))
+        names = short_names(found)
+        self.assertEqual(len(set(names)), len(names))
+        for name in names:
+            self.assertTrue(re.fullmatch(r"[A-Za-z0-9 ._~/@:+-]{1,130}", name), name)
+
+    def test_injection(self):
+        (wanted,) = SubunitScraper().choose(tree("x' + (6*7) + 'y.subunit"))
+        self.assertEqual(wanted.options["artifact_name"], "x_ + _6_7_ + _y.subunit")
+
+    def test_same_after_cleaning(self):
+        names = [name for _, name in chosen(SubunitScraper(), "a'.subunit", 'a".subunit')]
+        self.assertEqual(sorted(names), ["a_.subunit", "a_.subunit~2"])
