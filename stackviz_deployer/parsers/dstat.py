@@ -1,0 +1,455 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dstat CSV -> the ``dstat`` artifact, in the one form that StackViz reads.
+
+StackViz wants (../shared/stackviz-contract.md, section 6) one title cell, three rows that it
+skips, the groups, the columns, and then nothing but rows sorted by a time without a year,
+which it takes as UTC in the year of the first test.  Files in the wild have empty lines,
+a second header where dstat was started again, rows torn when it was killed, a clock that
+goes back, local time, and New Year in the middle (formats/artifacts.md).
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+
+from attrs import frozen
+
+from stackviz_deployer.errors import ParseError
+from stackviz_deployer.model import ParsedArtifact, ParseRequest, ParseResult
+from stackviz_deployer.parsers import dstat_time
+from stackviz_deployer.parsers.artifact_name import artifact_name, safe_name
+from stackviz_deployer.parsers.blockgzip import write_gzip
+from stackviz_deployer.parsers.decode import Decoder
+
+FORM = 1
+MAX_ROWS = 200_000
+"""More than two days at one a second; a longer file is cut there."""
+MAX_LINE_BYTES = 16 << 10
+_MAX_COLUMNS = 2_000
+_MAX_ROW_CHARS = 2_000
+"""Of a row as it is stored; only invented numbers (1e300) are longer."""
+_MAX_CELL_CHARS = 500
+
+_TITLE = re.compile(r"(\S{1,40}) (\S{1,40}) CSV output", re.IGNORECASE)
+
+_FORMATS = {
+    # what our viewer and StackViz draw; the precision is that of a screen
+    "total cpu usage": "%.1f",
+    "memory usage": "%.0f",
+    "net/total": "%.0f",
+    "dsk/total": "%.0f",
+    "io/total": "%.1f",
+    "system": "%.0f",
+    "load avg": "%.2f",
+    "procs": "%.1f",
+    "paging": "%.0f",
+    "swap": "%.0f",
+    "tcp sockets": "%.0f",
+}
+# a part of a disk, or what lies upon one: counted already
+_NO_DISK = re.compile(r"dsk/(?:dm-|md|loop|zram|ram|sr|fd|[hsv]d[a-z]+\d|xvd[a-z]+\d|nvme\d+n\d+p)")
+
+
+@frozen
+class Column:
+    """One that is kept; ``format`` is its printf form."""
+
+    group: str
+    name: str
+    format: str
+
+    @property
+    def key(self) -> str:
+        """As StackViz names it."""
+        return re.sub("[ /]", "_", f"{self.group}_{self.name}")
+
+
+@frozen
+class Dialect:
+    """A program that writes such files: which title, and which of its columns are ours."""
+
+    program: str
+    column: Callable[[str, str], Column | None]
+
+
+def _classic_column(group: str, name: str) -> Column | None:
+    form = _FORMATS.get(group)
+    if form is None or (group, name) == ("system", "time") or not re.fullmatch(r"\w{1,20}", name):
+        return None
+    return Column(group, name, form)
+
+
+DIALECTS = (Dialect("Dstat", _classic_column),)
+"""Dstat 0.7.2 to 0.8.0; the title's first word decides."""
+
+
+@frozen
+class _Layout:
+    """How the rows below one header are read."""
+
+    width: int
+    time: int
+    epoch: bool
+    columns: tuple[Column, ...]
+    sources: tuple[tuple[int, ...], ...]
+    """Of each column: the cells that add up to it."""
+    plain: Callable[[Sequence[bytes]], tuple[bytes, ...]] | None
+    """Takes the columns' cells out of a row; None where cells add up (or for one column: no tuple then)."""
+    format: str
+
+
+def parse(request: ParseRequest) -> ParseResult:
+    """``dstat``: one input -> at most one artifact, ``text/csv``.
+
+    Options: ``artifact_name`` (default: the file's), ``reference_ms`` (when the tests
+    began: it picks the year, and the zone where a name has two).  The artifact's meta is
+    ``{"rows", "start_ms", "end_ms", "columns": [key, ...]}``; the times are None if no year is known.
+    A file of a header alone gives a warning and no artifact.  Raises ParseError when the
+    file is no dstat CSV or of an unknown dialect, TooLargeError past ``max_bytes``.
+    """
+    (source,) = request.inputs
+    decoder = Decoder(source.path, name=source.name, max_bytes=request.max_bytes)
+    reference_ms = request.options.get("reference_ms")
+    reader = _Reader(source.name, reference_ms)
+    for line in _lines(decoder):
+        reader.line(line)
+        if len(reader.rows) >= MAX_ROWS:
+            reader.warn(f"only the first {MAX_ROWS} rows were read")
+            break
+    if reader.version is None:
+        raise ParseError(f"{source.name}: the file is empty")
+    table = reader.table()
+    warnings = tuple(decoder.warnings + reader.warnings)
+    if table is None:
+        return ParseResult(warnings=warnings, decoded_bytes=decoder.decoded_bytes)
+    columns, rows = table
+    path = os.path.join(request.out_dir, "dstat.csv.gz")  # noqa: PTH118 - paths are str on this side of the pipe
+    write_gzip(path, _csv(reader, columns, rows).encode())
+    known = reader.year_known
+    artifact = ParsedArtifact(
+        artifact_type="dstat",
+        artifact_name=safe_name(request.options.get("artifact_name") or artifact_name(source.name)),
+        content_type="text/csv",
+        primary=False,
+        path=path,
+        form=FORM,
+        meta={
+            "rows": len(rows),
+            "start_ms": rows[0][0] if known else None,
+            "end_ms": rows[-1][0] if known else None,
+            "columns": [column.key for column in columns],
+        },
+    )
+    return ParseResult(artifacts=(artifact,), warnings=warnings, decoded_bytes=decoder.decoded_bytes)
+
+
+def _lines(chunks: Decoder) -> Iterator[bytes]:
+    """Whole lines; the one without an end was torn when dstat was killed, and is left out."""
+    rest = b""
+    for chunk in chunks:
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()[: MAX_LINE_BYTES + 1]  # too long already is still too long
+        yield from lines
+
+
+class _Reader:
+    """Takes the lines of a file and keeps its rows."""
+
+    def __init__(self, name: str, reference_ms: int | None) -> None:
+        self._name = name
+        self._reference_ms = reference_ms
+        self.version: str | None = None
+        self.host = ""
+        self.command = ""
+        self.year_known = reference_ms is not None
+        self.warnings: list[str] = []
+        self.rows: list[tuple[int, str, int]] = []
+        """Time, cells as they are stored, index of the layout."""
+        self._dialect: Dialect | None = None
+        self._layouts: list[_Layout] = []
+        self._layout: _Layout | None = None
+        self._groups: list[str] | None = None
+        # 2000 has a 29th of February
+        self._clock = dstat_time.RowClock(reference_ms or dstat_time.year_start_ms(2000))
+        self._offset_ms = 0
+        self._damaged = 0
+        self._incomplete: set[int] = set()
+        self._steps_back = 0
+
+    def warn(self, sentence: str) -> None:
+        self.warnings.append(f"{self._name}: {sentence}.")
+
+    def line(self, line: bytes) -> None:
+        line = line.strip(b"\0 \t\r\xef\xbb\xbf")  # NULs: what a crashed file system leaves
+        if not line:
+            return
+        if len(line) > MAX_LINE_BYTES:
+            self._damaged += 1
+        elif line[0] == 0x22:
+            self._header(line)
+        elif self.version is None:
+            raise ParseError(f"{self._name}: not a dstat CSV; its first line is {_quoted(line)}")
+        elif self._layout is not None:
+            self._row(line, self._layout)
+        else:
+            self._damaged += 1
+
+    def _header(self, line: bytes) -> None:
+        try:
+            cells = [c.strip()[:_MAX_CELL_CHARS] for c in next(csv.reader([line.decode("utf-8", "replace")]))]
+        except csv.Error:
+            self._damaged += 1
+            return
+        first = cells[0]
+        title = _TITLE.fullmatch(first)
+        if title:
+            self._title(title)
+        elif self.version is None:
+            raise ParseError(f"{self._name}: not a dstat CSV; its first line is {_quoted(line)}")
+        elif first in ("Author:", "Host:", "Cmdline:"):
+            self._groups = self._layout = None
+            if first == "Host:":
+                self.host = self.host or _behind(cells, first)
+            elif first == "Cmdline:":
+                self.command = self.command or _behind(cells, first)
+                self._date(_behind(cells, "Date:"))
+        elif self._groups is None:
+            self._groups, self._layout = cells, None
+        else:
+            self._layout = self._layout_of(self._groups, cells)
+            self._groups = None
+
+    def _title(self, title: re.Match[str]) -> None:
+        self._groups = self._layout = None
+        self._dialect = next((d for d in DIALECTS if d.program == title[1]), None)
+        if self._dialect is None:
+            # another program may have gone on with the file
+            if self.version is None:
+                known = ", ".join(d.program for d in DIALECTS)
+                raise ParseError(
+                    f"{self._name}: a CSV of '{title[0]}', which is not read yet (only of: {known})"
+                )
+            self.warn(f"the rows below '{title[0]}' were left out")
+        self.version = self.version or title[2]
+
+    def _date(self, text: str) -> None:
+        date = dstat_time.parse_header_date(text)
+        if date is None:
+            return
+        self._offset_ms, sure = dstat_time.zone_offset_ms(date, self._reference_ms)
+        if not sure:
+            hours = self._offset_ms / 3_600_000
+            self.warn(f"the time zone '{date.zone}' is not known for sure; taken as UTC{hours:+g} h")
+        self.year_known = True
+        self._clock.set(date.local_ms)
+
+    def _layout_of(self, groups: list[str], names: list[str]) -> _Layout | None:
+        if self._dialect is None or len(names) > _MAX_COLUMNS:
+            return None
+        while names and not names[-1]:
+            names.pop()
+        filled: list[str] = []
+        for index in range(len(names)):
+            group = groups[index] if index < len(groups) else ""
+            filled.append(group or (filled[-1] if filled else ""))
+        names = [n.removeprefix(g + ":") for g, n in zip(filled, names, strict=True)]  # "dsk/vda:read"
+        kept: dict[Column, tuple[int, ...]] = {}
+        time, epoch = None, False
+        for index, (group, name) in enumerate(zip(filled, names, strict=True)):
+            if time is None and (group, name) in (("system", "time"), ("epoch", "epoch")):
+                time, epoch = index, name == "epoch"
+            column = self._dialect.column(group, name)
+            if column is not None:
+                kept.setdefault(column, (index,))
+        for total, devices in (("net/total", _is_net), ("dsk/total", _is_disk)):
+            self._add_up(kept, total, [i for i, g in enumerate(filled) if devices(g)], names)
+        if time is None or not kept:
+            self.warn("a header without a time or without any column that can be shown")
+            return None
+        sources = tuple(kept.values())
+        layout = _Layout(
+            width=len(names),
+            time=time,
+            epoch=epoch,
+            columns=tuple(kept),
+            sources=sources,
+            plain=itemgetter(*(s[0] for s in sources))
+            if all(len(s) == 1 for s in sources) and sources[1:]
+            else None,
+            format=",".join(column.format for column in kept),
+        )
+        if layout not in self._layouts:
+            self._layouts.append(layout)
+        return layout
+
+    def _add_up(
+        self, kept: dict[Column, tuple[int, ...]], total: str, indices: list[int], names: list[str]
+    ) -> None:
+        """``dstat --full`` gives each device and no total."""
+        if any(column.group == total for column in kept):
+            return
+        for name in dict.fromkeys(names[i] for i in indices):
+            column = self._dialect.column(total, name) if self._dialect else None
+            if column is not None:
+                kept[column] = tuple(i for i in indices if names[i] == name)
+
+    def _row(self, line: bytes, layout: _Layout) -> None:
+        cells = line.split(b",")
+        if len(cells) != layout.width:
+            self._damaged += 1
+            return
+        ms = self._time(cells[layout.time], epoch=layout.epoch)
+        if ms is None:
+            self._damaged += 1
+            return
+        try:
+            if layout.plain is not None:
+                text = layout.format % tuple(map(float, layout.plain(cells)))
+            else:
+                text = layout.format % tuple(sum(float(cells[i]) for i in s) for s in layout.sources)
+        except ValueError:
+            text = _with_gaps(cells, layout)
+            self._incomplete.add(len(self.rows))
+        if "n" in text or len(text) > _MAX_ROW_CHARS:  # nan, inf, or numbers of hundreds of digits
+            self._damaged += 1
+            self._incomplete.discard(len(self.rows))
+            return
+        if self.rows and ms < self.rows[-1][0]:
+            self._steps_back += 1
+        self.rows.append((ms, text.replace(".0,", ",").removesuffix(".0"), self._layouts.index(layout)))
+
+    def _time(self, text: bytes, *, epoch: bool) -> int | None:
+        if epoch:
+            try:
+                seconds = float(text)
+            except ValueError:
+                return None
+            self.year_known = True
+            return int(seconds * 1000) if 0 <= seconds < 1e11 else None
+        ms = self._clock.local_ms(text)
+        return None if ms is None else ms - self._offset_ms
+
+    def table(self) -> tuple[list[Column], list[tuple[int, str]]] | None:
+        """The columns that all rows have, and the rows (time, cells) in order; None without a row.
+
+        Tells in ``warnings`` what had to be left out.
+        """
+        used = sorted({index for _, _, index in self.rows})
+        columns = list(self._layouts[used[0]].columns) if used else []
+        rows = [(ms, text) for ms, text, _ in self.rows]
+        if self._incomplete or len(used) > 1:
+            columns, rows = self._common(used)
+        if self._damaged:
+            self.warn(f"{self._damaged} damaged rows were left out")
+        if not rows:
+            self.warn("it has no rows (dstat may have crashed at its start)")
+            return None
+        if self._steps_back:
+            self.warn(f"the clock went back {self._steps_back} times; the rows were put in order")
+            rows.sort(key=itemgetter(0))
+        return columns, self._one_year(rows)
+
+    def _common(self, used: list[int]) -> tuple[list[Column], list[tuple[int, str]]]:
+        """Rows cut down to the columns that every header has and most rows fill.
+
+        A gap would end StackViz's lines (NaN), so a row that still has one goes.
+        """
+        split = [
+            (ms, dict(zip(self._layouts[i].columns, text.split(","), strict=True)))
+            for ms, text, i in self.rows
+        ]
+        columns: list[Column] = []
+        missing: list[Column] = []
+        for column in dict.fromkeys(c for i in used for c in self._layouts[i].columns):
+            everywhere = all(column in self._layouts[i].columns for i in used)
+            filled = sum(1 for _, cells in split if cells.get(column))
+            (columns if everywhere and filled * 2 > len(split) else missing).append(column)
+        if missing:
+            self.warn(
+                f"columns that many rows do not have were left out: {', '.join(c.key for c in missing)}"
+            )
+        rows = [
+            (ms, ",".join(cells[c] for c in columns)) for ms, cells in split if all(cells[c] for c in columns)
+        ]
+        self._damaged += len(split) - len(rows)
+        return columns, rows if columns else []
+
+    def _one_year(self, rows: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        """Rows of one year: StackViz would show January after the same year's December."""
+        first, last = dstat_time.year_of(rows[0][0]), dstat_time.year_of(rows[-1][0])
+        if first == last:
+            return rows
+        counts: dict[int, int] = {}
+        for ms, _ in rows:
+            year = dstat_time.year_of(ms)
+            counts[year] = counts.get(year, 0) + 1
+        keep = dstat_time.year_of(self._reference_ms) if self._reference_ms is not None else None
+        if keep not in counts:
+            keep = max(counts, key=lambda year: counts[year])
+        others = ", ".join(f"{n} rows of {year}" for year, n in counts.items() if year != keep)
+        of_year = str(keep) if self.year_known else "the other year"
+        self.warn(f"it goes over New Year, which StackViz cannot show: kept {of_year}, left out {others}")
+        return [row for row in rows if dstat_time.year_of(row[0]) == keep]
+
+
+def _csv(reader: _Reader, columns: list[Column], rows: list[tuple[int, str]]) -> str:
+    """The file as StackViz wants it; the ``Date:`` gives our viewer the year."""
+    groups, last = ['"system"'], "system"
+    for column in columns:
+        groups.append("" if column.group == last else f'"{column.group}"')
+        last = column.group
+    date = dstat_time.header_date(rows[0][0]) if reader.year_known else ""
+    out = [
+        f'"Dstat {_cell(reader.version or "")} CSV output"',
+        '"Author:","Dag Wieers <dag@wieers.com>",,,,"URL:","http://dag.wieers.com/home-made/dstat/"',
+        f'"Host:","{_cell(reader.host)}",,,,"User:",""',
+        f'"Cmdline:","{_cell(reader.command)}",,,,"Date:","{date}"',
+        ",".join(groups),
+        ",".join(['"time"', *(f'"{column.name}"' for column in columns)]),
+    ]
+    day, day_text = None, ""
+    for ms, text in rows:
+        now, second = divmod(ms, dstat_time.DAY_MS)
+        if now != day:
+            day, day_text = now, dstat_time.day_month(ms)
+        minute, second = divmod(second // 1000, 60)
+        out.append(f"{day_text} {minute // 60:02}:{minute % 60:02}:{second:02},{text}")
+    out.append("")
+    return "\n".join(out)
+
+
+def _with_gaps(cells: Sequence[bytes], layout: _Layout) -> str:
+    """A row in which something is no number: its cell is empty."""
+    out = []
+    for column, source in zip(layout.columns, layout.sources, strict=True):
+        try:
+            out.append(column.format % sum(float(cells[i]) for i in source))
+        except ValueError:
+            out.append("")
+    return ",".join(out)
+
+
+def _is_net(group: str) -> bool:
+    return group.startswith("net/") and group not in ("net/total", "net/lo")
+
+
+def _is_disk(group: str) -> bool:
+    return group.startswith("dsk/") and group != "dsk/total" and not _NO_DISK.match(group)
+
+
+def _behind(cells: Sequence[str], label: str) -> str:
+    """The cell after the one that says ``label``."""
+    return next((cells[i + 1] for i, cell in enumerate(cells[:-1]) if cell == label), "")
+
+
+def _cell(text: str) -> str:
+    """Safe between double quotes: these rows are the only text of the file that is not ours."""
+    return re.sub(r"[^ -!#-~]", "_", text)
+
+
+def _quoted(line: bytes) -> str:
+    return repr(line[:80].decode("utf-8", "replace"))
