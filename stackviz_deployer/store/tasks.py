@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The statements about tasks, and the TaskStore that calls them.
+
+Each statement is a function of a transaction and gives model values.  A task holds its URL
+through ``live_url``, which is unique: two requests for one URL cannot both make a task.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from stackviz_deployer.errors import NotFoundError, QueueFullError, TaskFailedError, WorkerDiedError
+from stackviz_deployer.model import (
+    Artifact,
+    ArtifactId,
+    BlobHash,
+    BlobRef,
+    Job,
+    ParsedArtifact,
+    Task,
+    TaskId,
+    TaskState,
+)
+from stackviz_deployer.store import artifacts as artifact_rows
+from stackviz_deployer.store.artifacts import storable
+from stackviz_deployer.store.database import Database
+
+MAX_STARTS = 3
+"""How often a task is begun.  One that takes the daemon down each time must not do so for ever."""
+_STOPPED_TOO_OFTEN = (
+    f"the daemon was stopped {MAX_STARTS} times while it worked on this job, so it is not begun once more;"
+    " the daemon's log says why it stopped; scrape the job again to try"
+)
+
+_SELECT = """
+    SELECT id, url, job, state, message, error, created_ms, started_ms, finished_ms, warnings
+    FROM tasks
+"""
+
+
+def create(
+    txn: sqlite3.Cursor,
+    task_id: TaskId,
+    job: Job,
+    cancel_hash: str,
+    *,
+    force: bool,
+    queue_limit: int,
+    now_ms: int,
+) -> tuple[Task, bool]:
+    """The task that holds ``job.url``, or a new one, ``task_id`` (True).
+
+    ``force`` frees the URL of a finished task, which stays readable by its id; one that is
+    queued or pending is joined even so, for its result will be as new.  Raises
+    QueueFullError when ``queue_limit`` tasks are queued.
+    """
+    if job.url is None:
+        raise ValueError("a job without a URL cannot be scraped")
+    row = txn.execute(_SELECT + "WHERE live_url = ?", (job.url,)).fetchone()
+    if row is not None:
+        live = _task(row)
+        if live.state.working or not force:
+            return live, False
+        txn.execute("UPDATE tasks SET live_url = NULL WHERE id = ?", (live.id,))
+    queued = txn.execute("SELECT COUNT(*) FROM tasks WHERE state = 'queued'").fetchone()[0]
+    if queued >= queue_limit:
+        raise QueueFullError(f"{queued} scrapes wait already, which is the limit; try again later")
+    txn.execute(
+        """
+        INSERT INTO tasks (id, url, live_url, state, job, cancel_hash, created_ms)
+        VALUES (?, ?, ?, 'queued', ?, ?, ?)
+        """,
+        (task_id, job.url, job.url, json.dumps(job.to_json()), cancel_hash, now_ms),
+    )
+    return one(txn, task_id), True
+
+
+def claim(txn: sqlite3.Cursor, now_ms: int) -> Task | None:
+    """Make the oldest queued task pending, and count the start."""
+    row = txn.execute(_SELECT + "WHERE state = 'queued' ORDER BY seq LIMIT 1").fetchone()
+    if row is None:
+        return None
+    txn.execute(
+        "UPDATE tasks SET state = 'pending', started_ms = ?, attempts = attempts + 1 WHERE id = ?",
+        (now_ms, row[0]),
+    )
+    return one(txn, row[0])
+
+
+def finish(
+    txn: sqlite3.Cursor,
+    task_id: TaskId,
+    job: Job,
+    artifacts: Sequence[tuple[ParsedArtifact, BlobRef]],
+    warnings: Sequence[str],
+    *,
+    now_ms: int,
+) -> Task:
+    """Pending -> finished, with its artifacts.
+
+    Raises TaskFailedError, and keeps nothing, when the task is not pending any more: it was
+    cancelled meanwhile, or has ended.
+    """
+    task = one(txn, task_id)
+    if task.state is not TaskState.PENDING:
+        raise TaskFailedError(f"the result of this scrape is not kept, because the task is {task.state}")
+    txn.execute(
+        "UPDATE tasks SET state = 'finished', job = ?, warnings = ?, finished_ms = ? WHERE id = ?",
+        (json.dumps(job.to_json()), json.dumps(list(warnings)), now_ms, task_id),
+    )
+    artifact_rows.add(txn, task_id, artifacts)
+    return one(txn, task_id)
+
+
+def end_badly(
+    txn: sqlite3.Cursor,
+    task_id: TaskId,
+    state: TaskState,
+    now_ms: int,
+    *,
+    error: str | None = None,
+    message: str | None = None,
+) -> Task:
+    """Queued or pending -> ``state`` (error or cancelled), the URL is free again.
+
+    A task that has ended stays as it is.
+    """
+    txn.execute(
+        """
+        UPDATE tasks SET state = ?, error = ?, message = ?, finished_ms = ?, live_url = NULL
+        WHERE id = ? AND state IN ('queued', 'pending')
+        """,
+        (state, error, None if message is None else storable(message), now_ms, task_id),
+    )
+    return one(txn, task_id)
+
+
+def requeue(txn: sqlite3.Cursor, now_ms: int) -> int:
+    """Pending -> queued, in the old place; how many.
+
+    Those that were begun MAX_STARTS times already end in error with WorkerDiedError's code
+    instead: most likely it is they that take the daemon down.
+    """
+    txn.execute(
+        """
+        UPDATE tasks SET state = 'error', error = ?, message = ?, finished_ms = ?, live_url = NULL
+        WHERE state = 'pending' AND attempts >= ?
+        """,
+        (
+            WorkerDiedError.code,
+            _STOPPED_TOO_OFTEN,
+            now_ms,
+            MAX_STARTS,
+        ),
+    )
+    txn.execute("UPDATE tasks SET state = 'queued', started_ms = NULL WHERE state = 'pending'")
+    return txn.rowcount
+
+
+def one(txn: sqlite3.Cursor, task_id: TaskId) -> Task:
+    """Raises NotFoundError."""
+    row = txn.execute(_SELECT + "WHERE id = ?", (task_id,)).fetchone()
+    if row is None:
+        raise NotFoundError("there is no such task")
+    return _task(row)
+
+
+def cancel_hash(txn: sqlite3.Cursor, task_id: TaskId) -> str:
+    """Raises NotFoundError."""
+    row = txn.execute("SELECT cancel_hash FROM tasks WHERE id = ?", (task_id,)).fetchone()
+    if row is None:
+        raise NotFoundError("there is no such task")
+    return str(row[0])
+
+
+def counts(txn: sqlite3.Cursor) -> dict[str, int]:
+    """How many tasks of each state, also of those that have none."""
+    found = dict(txn.execute("SELECT state, COUNT(*) FROM tasks GROUP BY state").fetchall())
+    return {state.value: found.get(state.value, 0) for state in TaskState}
+
+
+def _task(row: Sequence[Any]) -> Task:
+    return Task(
+        id=row[0],
+        url=row[1],
+        job=Job.from_json(json.loads(row[2])),
+        state=TaskState(row[3]),
+        message=row[4],
+        error=row[5],
+        created_ms=row[6],
+        started_ms=row[7],
+        finished_ms=row[8],
+        warnings=tuple(json.loads(row[9])),
+    )
+
+
+class SqliteTaskStore:
+    """interfaces.TaskStore over a Database.  ``clock`` gives the time in milliseconds UTC."""
+
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def create(self, job: Job, *, cancel_hash: str, force: bool, queue_limit: int) -> tuple[Task, bool]:
+        """See ``create``; the row is on disk when the id is handed out."""
+        return await self._database.write(
+            create,
+            TaskId(str(uuid4())),
+            job,
+            cancel_hash,
+            force=force,
+            queue_limit=queue_limit,
+            now_ms=self._clock(),
+        )
+
+    async def claim(self) -> Task | None:
+        """See ``claim``."""
+        return await self._database.write(claim, self._clock())
+
+    async def finish(
+        self,
+        task_id: TaskId,
+        job: Job,
+        artifacts: Sequence[tuple[ParsedArtifact, BlobRef]],
+        warnings: Sequence[str],
+    ) -> Task:
+        """See ``finish``."""
+        return await self._database.write(finish, task_id, job, artifacts, warnings, now_ms=self._clock())
+
+    async def fail(self, task_id: TaskId, *, code: str, message: str) -> Task:
+        """See ``end_badly``."""
+        return await self._database.write(
+            end_badly, task_id, TaskState.ERROR, self._clock(), error=code, message=message
+        )
+
+    async def cancel(self, task_id: TaskId) -> Task:
+        """See ``end_badly``."""
+        return await self._database.write(end_badly, task_id, TaskState.CANCELLED, self._clock())
+
+    async def requeue(self) -> int:
+        """See ``requeue``."""
+        return await self._database.write(requeue, self._clock())
+
+    async def get(self, task_id: TaskId) -> Task:
+        """Raises NotFoundError."""
+        return await self._database.read(one, task_id)
+
+    async def cancel_hash(self, task_id: TaskId) -> str:
+        """Raises NotFoundError."""
+        return await self._database.read(cancel_hash, task_id)
+
+    async def artifacts(self, task_id: TaskId) -> Sequence[Artifact]:
+        """In the order in which they are shown."""
+        return await self._database.read(artifact_rows.of_task, task_id)
+
+    async def artifact(self, artifact_id: ArtifactId) -> Artifact:
+        """Raises NotFoundError."""
+        return await self._database.read(artifact_rows.one, artifact_id)
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many tasks of each state."""
+        return await self._database.read(counts)
+
+    async def blob_hashes(self) -> frozenset[BlobHash]:
+        """Every blob that an artifact names, for FileBlobStore.sweep."""
+        return await self._database.read(artifact_rows.blob_hashes)
