@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// /go/<anything>: straight to the site of the one job that the rest of the address means.
+import { list, scrape } from "./api.js";
+import { byId, fill, h } from "./dom.js";
+import { C } from "./lib/classes.js";
+import { goPath, goQuery } from "./lib/goquery.js";
+import { messageOf, missingView } from "./views/ending.js";
+import { answerView } from "./views/joblist.js";
+import { notice, skeleton } from "./views/notice.js";
+import { watch } from "./watch.js";
+
+const main = byId("main");
+const query = goQuery(location);
+
+/** @param {import("./lib/types.js").Job} job */
+async function open(job) {
+  fill(main, skeleton(4, `Starting the scrape of ${job.name}`));
+  try {
+    const { uuid } = await scrape(job);
+    await watch(main, uuid, () => location.replace(`/s/${uuid}/`));
+  } catch (error) {
+    failed(`${job.name} could not be scraped`, messageOf(error));
+  }
+}
+
+/** @param {string} title @param {string} message */
+function failed(title, message) {
+  const again = h("a", { class: C.button, href: `/?q=${encodeURIComponent(query)}` }, "Edit what was asked");
+  fill(main, h("h1", null, query), notice("bad", title, message, again));
+}
+
+async function go() {
+  if (!query) {
+    missingView(main, "Nothing to look up", "Put a change number, a Gerrit link or the address of a job's logs behind /go/ in the address.");
+    return;
+  }
+  document.title = `${query} · StackViz`;
+  fill(main, skeleton(6, `Looking up ${query}`));
+  try {
+    const answer = await list(query);
+    const [only] = answer.results;
+    if (answer.results.length === 1 && only.url && !answer.choices?.length) await open(only);
+    else fill(main, h("h1", { class: "query" }, query), answerView(answer, { query, onOpen: (job) => void open(job), choiceHref: goPath }));
+  } catch (error) {
+    failed("The look-up found nothing to show", messageOf(error));
+  }
+}
+
+// Only the fragment may change in place; it belongs to the query.
+addEventListener("hashchange", () => location.reload());
+void go();

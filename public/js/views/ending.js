@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// A site that is not there, and what can be done about it.
+import { ApiError, scrape } from "../api.js";
+import { fill, h, timeElement } from "../dom.js";
+import { C } from "../lib/classes.js";
+import { formatAgo } from "../lib/times.js";
+import { notice } from "./notice.js";
+import { jobFacts } from "./progress.js";
+
+/** @typedef {import("../lib/types.js").Status} Status */
+
+/** @type {Record<string, {title: string, lead: string, tone: "bad"|"warn"}>} */
+const ENDINGS = {
+  error: { title: "The scrape failed", lead: "", tone: "bad" },
+  cancelled: { title: "The scrape was cancelled", lead: "Nothing of it was kept.", tone: "warn" },
+  expired: { title: "This site has expired", lead: "Its data was removed to make room. As long as the job's logs exist it can be made again.", tone: "warn" },
+};
+
+/**
+ * @param {HTMLElement} parent
+ * @param {Status} s
+ */
+export function endingView(parent, s) {
+  const ending = ENDINGS[s.status] ?? ENDINGS.error;
+  document.title = `${s.job.name} · ${s.status} · StackViz`;
+  const facts = h("p", { class: C.facts });
+  jobFacts(facts, s.job);
+  const when = s.finished_ms ?? s.created_ms;
+  const message = [ending.lead, s.message].filter(Boolean).join("\n");
+  const trouble = h("div", { role: "status" });
+  /** @type {HTMLButtonElement} */
+  const again = h("button", { type: "button", class: C.buttonPrimary, disabled: !s.job.url, onclick: () => scrapeAgain(s.job, again, trouble) }, "Scrape again");
+  fill(
+    parent,
+    h(
+      "section",
+      { class: C.progress },
+      h("h1", null, s.job.name),
+      facts,
+      notice(ending.tone, ending.title, message),
+      h("p", { class: C.muted }, timeElement(when, formatAgo(when, Date.now())), s.error ? ` · ${s.error}` : null),
+      h("div", { class: C.actions }, again, h("a", { href: "/", class: C.button }, "Look up another job")),
+      trouble,
+    ),
+  );
+}
+
+/**
+ * @param {import("../lib/types.js").Job} job
+ * @param {HTMLButtonElement} button
+ * @param {HTMLElement} trouble
+ */
+async function scrapeAgain(job, button, trouble) {
+  button.disabled = true;
+  try {
+    const { uuid } = await scrape(job, { force: true });
+    location.assign(`/s/${uuid}/`);
+  } catch (error) {
+    fill(trouble, notice("bad", "It could not be started", messageOf(error)));
+    button.disabled = false;
+  }
+}
+
+/** @param {HTMLElement} parent @param {string} title @param {string} message */
+export function missingView(parent, title, message) {
+  document.title = `${title} · StackViz`;
+  fill(parent, h("section", { class: C.progress }, h("h1", null, title), h("p", null, message), h("div", { class: C.actions }, h("a", { href: "/", class: C.buttonPrimary }, "Look up a job"))));
+}
+
+/** @param {unknown} error */
+export function messageOf(error) {
+  return error instanceof ApiError ? error.message : `Something went wrong in this page: ${error instanceof Error ? error.message : String(error)}`;
+}
