@@ -15,7 +15,7 @@ class Staged(MultiService):
     """Children that start in their order and stop one at a time, the last first.
 
     MultiService stops all of them at once, and then the database is gone before the handlers
-    that use it (trap T16 in ../shared/style/STYLE-STUDY.md).  A child that fails or hangs
+    that use it.  A child that fails or hangs
     does not keep the others from stopping.
     """
 

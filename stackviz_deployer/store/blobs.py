@@ -4,7 +4,7 @@
 A blob gets its name by a rename, when it is whole and on the disk; its block index lies
 beside it as ``<SHA-256>.blocks`` and gets its name first.  Work in progress lies in
 ``<state_dir>/tmp``.  All of it happens in threads of our own: the reactor's also look names
-up (trap T18 in ../shared/style/STYLE-STUDY.md).
+up.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SQLite file: opened, migrated, written by one thread and read by several.
 
-Migrations run synchronously in ``startService``, because only a failure there stops the
-daemon (traps T14, T15 in ../shared/style/STYLE-STUDY.md); all else runs in threads of our own.
+Migrations run synchronously in ``startService``: a Deferred that fails there would be
+ignored, and the daemon would run on.  All else happens in threads of our own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ READERS = 4
 
 Kind = Literal["read", "write"]
 _BEGIN: dict[Kind, str] = {"read": "BEGIN", "write": "BEGIN IMMEDIATE"}
-"""IMMEDIATE: a writer that first reads and then finds the file locked could not go on (trap T10)."""
+"""IMMEDIATE: a writer that first reads and then finds the file locked could not go on."""
 
 
 class Database(Service):
@@ -143,8 +143,8 @@ class Database(Service):
         return ConnectionPool(  # type: ignore[no-untyped-call]  # Twisted's own
             "sqlite3",
             str(self._path),
-            check_same_thread=False,  # adbapi closes from the reactor's thread (trap T11)
-            isolation_level=None,  # we say BEGIN ourselves (trap T9)
+            check_same_thread=False,  # adbapi closes from the reactor's thread
+            isolation_level=None,  # we say BEGIN ourselves: Python's own way leaves DDL outside
             cp_min=1,
             cp_max=threads,
             cp_openfun=openfun,
@@ -161,8 +161,8 @@ def _open_writer(connection: sqlite3.Connection) -> None:
     """Set up the connection that writes; the write-ahead log is a property of the file, set at start.
 
     FULL, not NORMAL: in WAL mode NORMAL leaves a commit in the page cache, so that a power cut
-    takes back tasks that were answered 202.  FULL costs about 0.3 ms a write
-    (../shared/perf/PHYSICS.md, section 6), a few times a scrape.
+    takes back tasks that were answered 202.  FULL costs about 0.3 ms a write,
+    a few times a scrape.
     """
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
     connection.execute("PRAGMA synchronous = FULL")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work that threads do for us, counted until the threads are done with it.
 
-A thread cannot be stopped.  Who cancels gets rid of the wait alone (trap T12 in
-../shared/style/STYLE-STUDY.md), so a pool may be closed only when its last thread is idle,
-whoever still waits; and a pool that is closed forgets what it is given without a word.
+A thread cannot be stopped.  Who cancels gets rid of the wait alone, so a pool may be closed
+only when its last thread is idle, whoever still waits; and a pool that is closed forgets
+what it is given without a word.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _step(connection: sqlite3.Connection, migration: Migration) -> None:
     # A table can be rebuilt only with foreign keys off, and the switch does nothing inside
-    # of a transaction.  No executescript: it would commit first (trap T9).
+    # of a transaction.  No executescript: it would commit first.
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("BEGIN IMMEDIATE")
     try:
