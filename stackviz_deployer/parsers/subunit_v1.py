@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subunit v1 streams -> events, through python-subunit.
+
+Imported only when such a stream arrives: python-subunit and testtools cost 0.2 s and
+their memory.  A v1 stream is lines (``time: …``, ``test: …``, ``success: …``), one test at
+a time; repositories of testr and stestr hold them to this day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import subunit
+from testtools import ExtendedToStreamDecorator, StreamResult
+
+from stackviz_deployer.parsers.subunit_v2 import (
+    EXISTS,
+    EXPECTED_FAILURE,
+    FAIL,
+    IN_PROGRESS,
+    NONE,
+    SKIP,
+    SUCCESS,
+    UNEXPECTED_SUCCESS,
+    EventSink,
+)
+
+MAX_LINE_BYTES = 1 << 20
+"""A longer line is read as several: attachments are counted in bytes, not in lines."""
+MAX_TEST_BYTES = 64 << 20
+"""python-subunit holds all that a test says before it tells us of it."""
+MAX_DAMAGES = 20
+"""Damaged places that are told of."""
+
+_STATUSES = {
+    None: NONE,
+    "exists": EXISTS,
+    "inprogress": IN_PROGRESS,
+    "success": SUCCESS,
+    "uxsuccess": UNEXPECTED_SUCCESS,
+    "skip": SKIP,
+    "fail": FAIL,
+    "xfail": EXPECTED_FAILURE,
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_v1(chunks: Iterable[bytes], sink: EventSink) -> list[str]:
+    """Read a whole stream; returns what went wrong, in sentences.
+
+    A test that is cut off, by damage or by the end, stays open for ``sink`` to finish.
+    """
+    warnings: list[str] = []
+    result = _Result(sink)
+    client = ExtendedToStreamDecorator(result)
+    client.startTestRun()
+    text = _Text(sink)
+    protocol = subunit.TestProtocolServer(client, text)
+    for line in _lines(chunks):
+        result.bytes_read += len(line)
+        problem = None
+        try:
+            protocol.lineReceived(line)
+        except Exception as error:  # noqa: BLE001 - python-subunit raises whatever its code stumbles on
+            problem = f"{type(error).__name__}: {str(error)[:200]}"
+        if result.bytes_read - result.test_ended_at > MAX_TEST_BYTES:
+            result.test_ended_at = result.bytes_read
+            problem = f"one test says more than {MAX_TEST_BYTES} bytes"
+        if problem:
+            # a fresh one waits for the next test, and lets go of what the old one held
+            protocol = subunit.TestProtocolServer(client, text)
+            if len(warnings) < MAX_DAMAGES:
+                warnings.append(f"The stream is damaged near byte {result.bytes_read} ({problem}).")
+    # protocol.lostConnection() would make an error of the test that is open
+    return warnings
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines with their ends, none much longer than MAX_LINE_BYTES."""
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        for line in chunk.splitlines(keepends=True):
+            held.append(line)
+            size += len(line)
+            if line.endswith(b"\n") or size >= MAX_LINE_BYTES:
+                yield b"".join(held)
+                held.clear()
+                size = 0
+    if held:
+        yield b"".join(held)
+
+
+class _Text:
+    """Where python-subunit writes the lines that are none of its own."""
+
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
+
+    def write(self, data: bytes) -> None:
+        self._sink.text(data, len(data))
+
+    def flush(self) -> None:
+        pass
+
+
+class _Result(StreamResult):
+    def __init__(self, sink: EventSink) -> None:
+        super().__init__()
+        self._sink = sink
+        self.bytes_read = 0
+        self.test_ended_at = 0
+
+    def status(  # noqa: PLR0917 - testtools' signature
+        self,
+        test_id: str | None = None,
+        test_status: str | None = None,
+        test_tags: set[str] | None = None,
+        runnable: bool = True,  # noqa: ARG002, FBT001, FBT002
+        file_name: str | None = None,
+        file_bytes: bytes | None = None,
+        eof: bool = False,  # noqa: ARG002, FBT001, FBT002
+        mime_type: str | None = None,  # noqa: ARG002
+        route_code: str | None = None,  # noqa: ARG002
+        timestamp: datetime | None = None,
+    ) -> None:
+        if test_id is None:
+            return
+        self.test_ended_at = self.bytes_read
+        self._sink.event(
+            test_id.encode("utf-8", "replace"),
+            None,
+            _STATUSES[test_status],
+            None if timestamp is None else _us(timestamp),
+            None if test_tags is None else tuple(sorted(test_tags)),
+            None if file_name is None else file_name.encode("utf-8", "replace"),
+            bytes(file_bytes or b""),
+        )
+
+
+def _us(time: Any) -> int:
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return int((time - _EPOCH) // timedelta(microseconds=1))
