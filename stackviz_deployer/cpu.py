@@ -308,15 +308,15 @@ class WorkerPool(Service):
         return await done
 
     def health(self) -> Mapping[str, Any]:
-        """Counts of children and of waiting requests, and why children do not start, if they do not."""
+        """Counts of children and of waiting requests; ``reasons``: why children do not start."""
         children = [slot.child for slot in self._slots if slot.child is not None]
-        problem = next((slot.problem for slot in self._slots if slot.failures and slot.problem), None)
+        problems = {slot.problem for slot in self._slots if slot.failures and slot.problem}
         return {
             "processes": len(self._slots),
             "ready": sum(child.ready and not child.ending for child in children),
             "busy": sum(child.work is not None for child in children),
             "waiting": len(self._waiting) + len(self._urgent),
-            "problem": problem,
+            "reasons": sorted(problems),
         }
 
     # for the children

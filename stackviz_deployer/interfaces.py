@@ -9,6 +9,7 @@ that waits takes its deadline from its caller or from Limits, and can be cancell
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -158,6 +159,12 @@ class TaskStore(Protocol):
 class BlobStore(Protocol):
     """Write-once gzip files, named by their hash."""
 
+    def scratch(self) -> AbstractAsyncContextManager[Path]:
+        """``async with blobs.scratch() as directory:`` an empty directory, gone afterwards.
+
+        What ``put`` takes is made in one, so that it need not be copied.
+        """
+
     async def put(self, path: Path, blocks_path: Path | None = None) -> BlobRef:
         """Take the file (it is moved away), durable when this returns."""
 
@@ -199,4 +206,4 @@ class Tasks(Protocol):
         """Call ``changed`` with every later state or progress of the task; returns the way to stop."""
 
     def health(self) -> Mapping[str, Any]:
-        """Queue length, running tasks and what is wrong, for /health."""
+        """Queue length, running tasks and what is wrong (``reasons``, sentences), for /health."""

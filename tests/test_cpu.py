@@ -125,7 +125,7 @@ class WorkerPoolTests(TestCase):
         again = [start(pool, "sleep", started=str(started)), start(pool, "pid")]
         self.assertNotEqual(await appears(started), pid)
         await again[1]
-        self.assertEqual(pool.health()["problem"], None)
+        self.assertEqual(pool.health()["reasons"], [])
         again[0].addErrback(lambda f: f.trap(CancelledError))
         again[0].cancel()
 
@@ -244,7 +244,7 @@ class WorkerPoolTests(TestCase):
     async def test_a_command_that_never_starts_is_told(self):
         pool = self.pool(command=(sys.executable, "-c", "import sys; sys.exit(7)"))
         await self.died(start(pool, "pid", timeout_s=1.0), "became free")
-        self.assertIn("status 7", pool.health()["problem"])
+        self.assertIn("status 7", pool.health()["reasons"][0])
         self.assertEqual(pool.health()["ready"], 0)
 
 
@@ -300,7 +300,7 @@ class SupervisionTests(SynchronousTestCase):
                 self.reactor.advance(pause - 0.01)
                 self.assertEqual(len(self.reactor.started), number)
             self.reactor.advance(0.01)
-        self.assertIn("ended by itself", self.pool.health()["problem"])
+        self.assertIn("ended by itself", self.pool.health()["reasons"][0])
 
     def test_an_answer_ends_the_back_off(self):
         self.end(self.child())
@@ -315,7 +315,7 @@ class SupervisionTests(SynchronousTestCase):
         self.assertNoResult(d)
         child.outReceived(answer[10:] + b"\n")
         self.assertEqual(self.successResultOf(d).data["pid"], os.getpid())
-        self.assertIsNone(self.pool.health()["problem"])
+        self.assertEqual(self.pool.health()["reasons"], [])
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_death_with_work_restarts_at_once(self):
