@@ -124,6 +124,19 @@ class NoArtifactsError(StackvizError):
     code = "no-artifacts"
 
 
+class NotScrapableError(StackvizError):
+    """A build without a log directory; the message says why, when that is known."""
+
+    code = "not-scrapable"
+
+
+class TooManyStreamsError(StackvizError):
+    """Too many event streams are open."""
+
+    code = "too-many-streams"
+    retry_after_s = 10
+
+
 class QueueFullError(StackvizError):
     """Too many scrapes wait."""
 

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+# mypy: allow-untyped-calls
+# (much of twisted.web has no types)
+"""Sending stored files: read in threads, at the client's pace, as they lie or inflated on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from isal import isal_zlib
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
+from twisted.internet.interfaces import IPushProducer, IReactorFromThreads, IReactorTime
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from stackviz_deployer.errors import NotFoundError
+from stackviz_deployer.model import BlobSpan
+from stackviz_deployer.web.errors import cut
+from stackviz_deployer.web.negotiate import accepts_gzip, not_modified
+from stackviz_deployer.web.observe import observe
+
+log = Logger()
+
+T = TypeVar("T")
+
+READ_BYTES = 128 * 1024
+PLAIN_BYTES = 256 * 1024
+STALL_S = 60.0
+"""A client that takes nothing for so long is dropped."""
+IMMUTABLE = b"public, max-age=31536000, immutable"
+
+# What a browser shows without interpreting it.  Anything else is only offered for saving.
+_SHOWN = frozenset({"application/json", "text/csv", "text/plain"})
+
+
+class InThread(Protocol):
+    """Call ``fn(*args)`` away from the reactor."""
+
+    def __call__(self, fn: Callable[..., T], /, *args: object) -> Deferred[T]: ...
+
+
+class FileThreads(Service):
+    """Threads for reading files, apart from the reactor's own (which resolve names)."""
+
+    def __init__(self, reactor: IReactorFromThreads, threads: int = 4) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(0, threads, "files")
+
+    def startService(self) -> None:
+        super().startService()
+        self._pool.start()
+
+    def stopService(self) -> None:
+        super().stopService()
+        self._pool.stop()
+
+    def run(self, fn: Callable[..., T], /, *args: object) -> Deferred[T]:
+        """See InThread."""
+        return deferToThreadPool(self._reactor, self._pool, fn, *args)
+
+
+def whole(path: str, size: int | None = None) -> BlobSpan:
+    """A complete gzip file as a span; blocking when ``size`` is not known."""
+    if size is None:
+        size = Path(path).stat().st_size
+    return BlobSpan(path=path, offset=0, size=size, head=b"", tail=b"")
+
+
+class _Source(Protocol):
+    def read(self) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class _Stored:
+    """Reads a span as it lies.  Blocking; for one thread at a time."""
+
+    def __init__(self, span: BlobSpan) -> None:
+        try:
+            self._file = Path(span.path).open("rb")  # noqa: SIM115  # closed by close()
+        except FileNotFoundError:
+            raise NotFoundError("this artifact's data is gone; scrape the job again") from None
+        self._file.seek(span.offset)
+        self._left = span.size
+        self._head = span.head
+        self._tail = span.tail
+
+    def read(self) -> bytes:
+        """Some bytes, b"" at the end."""
+        data = b""
+        if self._left:
+            data = self._file.read(min(READ_BYTES, self._left))
+            if not data:
+                raise EOFError(f"{self._file.name} is {self._left} bytes shorter than it should be")
+            self._left -= len(data)
+        data = self._head + data
+        self._head = b""
+        if not self._left:
+            data += self._tail
+            self._tail = b""
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Inflated:
+    """Reads a span as plain bytes, never more than PLAIN_BYTES at once.  Blocking, likewise."""
+
+    def __init__(self, span: BlobSpan) -> None:
+        self._stored = _Stored(span)
+        self._inflater = isal_zlib.decompressobj(wbits=31)
+
+    def read(self) -> bytes:
+        while not self._inflater.eof:
+            wire = self._inflater.unconsumed_tail or self._stored.read()
+            data = self._inflater.decompress(wire, PLAIN_BYTES)
+            if data:
+                return data
+            if not wire:
+                raise EOFError("a stored gzip ends early")
+        return b""
+
+    def close(self) -> None:
+        self._stored.close()
+
+
+@implementer(IPushProducer)
+class _Transfer:
+    """One body on its way to one client."""
+
+    def __init__(self, request: Request, clock: IReactorTime) -> None:
+        self._request = request
+        self._clock = clock
+        self._paused = False
+        self._resumed: Deferred[None] | None = None
+        self.stopped = False
+        request.notifyFinish().addErrback(lambda _: self.stopProducing())
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._wake()
+
+    def stopProducing(self) -> None:
+        self.stopped = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._resumed is not None:
+            resumed, self._resumed = self._resumed, None
+            resumed.callback(None)
+
+    async def room(self) -> bool:
+        """Wait until the client can take more; False when it is gone, or has stalled and was dropped."""
+        if self._paused and not self.stopped:
+            self._resumed = Deferred()
+            try:
+                await self._resumed.addTimeout(STALL_S, self._clock)
+            except DeferredTimeoutError:
+                self._resumed = None
+                log.info("dropped a client that read nothing for {seconds} s", seconds=STALL_S)
+                self.drop()
+        return not self.stopped
+
+    def drop(self) -> None:
+        """Cut the connection, so that the client does not take a part for the whole."""
+        if not self.stopped:
+            self.stopped = True
+            cut(self._request)
+
+
+class FileSender:
+    """Sends spans of stored gzip files, each under an address whose content never changes."""
+
+    def __init__(self, in_thread: InThread, clock: IReactorTime) -> None:
+        self._in_thread = in_thread
+        self._clock = clock
+
+    async def send(self, request: Request, span: BlobSpan, *, tag: str, content_type: str) -> None:
+        """Answer ``request`` with ``span``, gzipped or plain as the client takes it.
+
+        ``tag`` names the content for its ETag.  Raises NotFoundError while nothing was
+        written yet; later trouble cuts the connection.  The caller finishes the request.
+        """
+        as_gzip = accepts_gzip(request)
+        request.setHeader(b"Vary", b"Accept-Encoding")
+        request.setHeader(b"Cache-Control", IMMUTABLE)
+        if not_modified(request, f'"{tag}"'.encode() if as_gzip else f'"{tag}-plain"'.encode()):
+            return
+        request.setHeader(b"Content-Type", content_type.encode("ascii", "replace"))
+        if content_type.partition(";")[0].strip().lower() not in _SHOWN:
+            request.setHeader(b"Content-Disposition", b"attachment")
+        if as_gzip:
+            size = len(span.head) + span.size + len(span.tail)
+            request.setHeader(b"Content-Encoding", b"gzip")
+            request.setHeader(b"Content-Length", b"%d" % size)
+        # The pump outlives a cancelled handler: a file must not be closed under a reading thread.
+        pump = Deferred.fromCoroutine(self._pump(request, span, as_gzip=as_gzip))
+        await observe(pump, "sending a blob")
+
+    async def _pump(self, request: Request, span: BlobSpan, *, as_gzip: bool) -> None:
+        transfer = _Transfer(request, self._clock)
+        opener: Callable[[BlobSpan], _Source] = _Stored if as_gzip else _Inflated
+        source = await self._in_thread(opener, span)
+        try:
+            if request.method == b"HEAD" or transfer.stopped:
+                return
+            request.registerProducer(transfer, True)
+            try:
+                while await transfer.room():
+                    data = await self._in_thread(source.read)
+                    if not data or transfer.stopped:
+                        break
+                    request.write(data)
+            except Exception:  # noqa: BLE001  # whatever it is, the client must see a torn body
+                log.failure("sending {path} failed", path=span.path)
+                transfer.drop()
+            finally:
+                if request.channel is not None:
+                    request.unregisterProducer()
+        finally:
+            await self._in_thread(source.close)

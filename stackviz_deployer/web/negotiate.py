@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# mypy: allow-untyped-calls
+# (much of twisted.web has no types)
+"""What a request's headers ask of an answer: its encoding, and whether the client has it already."""
+
+from __future__ import annotations
+
+from twisted.web.server import Request
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Whether the client named gzip (or ``*``) with a weight above zero.
+
+    Without the header we send plain bytes: the clients that leave it out (curl, http.client)
+    do not inflate.
+    """
+    weights: dict[bytes, float] = {}
+    for line in request.requestHeaders.getRawHeaders(b"Accept-Encoding", []):
+        for item in line.split(b","):
+            coding, *parameters = item.split(b";")
+            weights[coding.strip().lower()] = _weight(parameters)
+    for coding in (b"gzip", b"x-gzip", b"*"):
+        if coding in weights:
+            return weights[coding] > 0
+    return False
+
+
+def _weight(parameters: list[bytes]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition(b"=")
+        if name.strip().lower() == b"q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def not_modified(request: Request, etag: bytes) -> bool:
+    """Set the ETag, and the status 304 (True) when the client's ``If-None-Match`` names it."""
+    request.setHeader(b"ETag", etag)
+    for line in request.requestHeaders.getRawHeaders(b"If-None-Match", []):
+        for tag in line.split(b","):
+            # If-None-Match compares weakly (RFC 9110, 13.1.2)
+            if tag.strip().removeprefix(b"W/") in (etag, b"*"):
+                request.setResponseCode(304)
+                return True
+    return False

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+# mypy: allow-untyped-calls
+# (much of twisted.web has no types)
+"""The site: what every request and every answer go through, and where everything is mounted."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+from twisted.internet.interfaces import IReactorTCP, IReactorTime, ITCPTransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http import Request as HTTPRequest
+from twisted.web.iweb import IAgent
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request, Site
+
+from stackviz_deployer.errors import InvalidRequestError, NotFoundError, RequestTooLargeError
+from stackviz_deployer.interfaces import Tasks
+from stackviz_deployer.web.api import Api
+from stackviz_deployer.web.errors import cut, fail
+from stackviz_deployer.web.health import Health
+from stackviz_deployer.web.pages import ErrorPage, FilePage, public_page
+from stackviz_deployer.web.proxy import StackvizProxy
+from stackviz_deployer.web.stackviz import BuiltInViewer, Sites, StackvizBuild, Viewer
+from stackviz_deployer.web.static import StaticFile, StaticTree
+
+log = Logger()
+
+MAX_BODY = 64 * 1024
+"""Bytes of a request's body."""
+MAX_DRAINED = 4 << 20
+"""Bytes of a refused body that are read and dropped, so that its client gets to read the refusal."""
+IDLE_S = 60.0
+
+PAGE_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    b"worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
+    b"require-trusted-types-for 'script'; trusted-types app"
+)
+
+# On every answer; a resource that needs another value sets its own.
+ALWAYS = (
+    (b"Content-Security-Policy", PAGE_POLICY),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Referrer-Policy", b"same-origin"),
+    (
+        b"Permissions-Policy",
+        b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    ),
+    (b"Cross-Origin-Opener-Policy", b"same-origin"),
+    (b"Cross-Origin-Resource-Policy", b"same-origin"),
+)
+
+ROBOTS = b"User-agent: *\nDisallow: /\n"
+
+# The original's API server had no prefix, and its examples are written so.
+UNPREFIXED = frozenset({b"list", b"scrape", b"status", b"task", b"blob"})
+
+_HOST = re.compile(
+    rb"(?:(?!.{254})[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?"
+)
+
+
+class LimitedRequest(Request):
+    """A request with a bounded body, and an answer with our headers whoever wrote it."""
+
+    defaultContentType = b"text/plain; charset=utf-8"
+
+    _received = 0
+    _refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        self.content = self._body = BytesIO()
+        if length is not None and length > MAX_BODY:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._refused:
+            if self._received > MAX_DRAINED:
+                cut(self)
+        elif self._received > MAX_BODY:
+            self._refuse()
+        else:
+            self._body.write(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        if self._refused:
+            self.loseConnection()
+        else:
+            super().requestReceived(command, path, version)
+
+    def process(self) -> None:
+        self._take_absolute_form()
+        hosts = self.requestHeaders.getRawHeaders(b"Host", [])
+        if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
+            body = fail(self, InvalidRequestError("the Host header is not one host name"))
+            self.write(body)
+            self.finish()
+            return
+        super().process()
+
+    def write(self, data: bytes) -> None:
+        if not self.startedWriting:
+            for name, value in ALWAYS:
+                if not self.responseHeaders.hasHeader(name):
+                    self.setHeader(name, value)
+            self.setHeader(b"Server", b"stackviz-deployer")
+        super().write(data)
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """What no handler caught: logged, and answered without details."""
+        body = fail(self, reason)
+        if self.channel is not None:
+            self.write(body)
+            self.finish()
+        return reason
+
+    def _take_absolute_form(self) -> None:
+        """``GET http://host/path`` means ``/path`` at ``host`` (RFC 9112, 3.2.2)."""
+        scheme, mark, rest = self.path.partition(b"://")
+        if mark and scheme.lower() in (b"http", b"https"):
+            authority, _, tail = rest.partition(b"/")
+            self.path = b"/" + tail
+            self.requestHeaders.setRawHeaders(b"Host", [authority])
+
+    def _refuse(self) -> None:
+        """Answer 413 at once, whatever of the body is still to come."""
+        self._refused = True
+        self.requestHeaders.removeHeader(b"Expect")  # or the channel would ask for the body
+        self.clientproto = b"HTTP/1.1"
+        body = fail(self, RequestTooLargeError(f"a request's body may have {MAX_BODY} bytes"))
+        self.setHeader(b"Connection", b"close")
+        self.write(body)
+        if ITCPTransport.providedBy(self.transport) and not self.isSecure():
+            # a close with unread bytes would be a reset, and the client might never see the answer
+            self.transport.loseWriteConnection()
+        else:
+            self.loseConnection()
+
+
+class Root(Resource):
+    """Mounts everything by the first piece of the path."""
+
+    def __init__(self, *, api: Api, health: Health, sites: Sites, public: StaticTree) -> None:
+        super().__init__()
+        self._api = api.app.resource()
+        self._health = health.app.resource()
+        self._sites = sites
+        self._public = public
+        self._go = FilePage(public.get("go.html"))
+        self._robots = FilePage(StaticFile.of(ROBOTS, "text/plain; charset=utf-8"))
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        rest = request.postpath or []
+        if path == b"api":
+            return _if_text(self._api, request)
+        if path in UNPREFIXED or path == b"health":
+            request.prepath, request.postpath = [], [path, *rest]
+            return _if_text(self._health if path == b"health" else self._api, request)
+        if path == b"s":
+            return self._sites
+        if path == b"go":
+            return self._go
+        if path == b"robots.txt" and not rest:
+            return self._robots
+        return public_page(self._public, [path, *rest])
+
+
+def _if_text(resource: IResource, request: Request) -> IResource:
+    """``resource``, unless the path is not UTF-8 (Klein would log a traceback for each such request)."""
+    try:
+        b"/".join(request.postpath or []).decode("utf-8")
+    except UnicodeDecodeError:
+        return ErrorPage(NotFoundError("there is nothing at this address"))
+    return resource
+
+
+class DeployerSite(Site):
+    """The factory of the listening ports."""
+
+    noisy = False
+
+    def log(self, request: HTTPRequest) -> None:
+        """One line for each answer; the probes of a monitor are only for debugging."""
+        emit = log.debug if request.path.startswith(b"/health") else log.info
+        emit(
+            "{peer} {method} {path} {status} {size}",
+            peer=getattr(request.getClientAddress(), "host", "-"),
+            method=request.method.decode("ascii", "replace"),
+            path=request.path.decode("ascii", "backslashreplace"),
+            status=request.code,
+            size=request.sentLength,
+        )
+
+
+def make_site(
+    *,
+    api: Api,
+    health: Health,
+    tasks: Tasks,
+    public: Path,
+    stackviz: str | None,
+    reactor: IReactorTime,
+    agent: IAgent | None = None,
+) -> DeployerSite:
+    """The whole site, to be given to an endpoint's ``listen``; files are read here, once, blocking.
+
+    ``public`` is the directory of our pages (``static.packaged_public()``).  ``stackviz`` is
+    a StackViz build directory, the ``http://`` address of its dev server, or None for the
+    built-in viewer.  ``agent`` asks the dev server (default: one of the reactor's own).
+    Raises ConfigError when a directory cannot be used.
+    """
+    pages = StaticTree.load(public)
+    viewer: Viewer
+    if stackviz is None:
+        viewer = BuiltInViewer(pages)
+    elif stackviz.startswith(("http://", "https://")):
+        viewer = StackvizProxy(stackviz, agent or _agent(reactor), reactor)
+    else:
+        viewer = StackvizBuild(StaticTree.load(Path(stackviz)))
+    root = Root(api=api, health=health, sites=Sites(tasks=tasks, public=pages, viewer=viewer), public=pages)
+    return DeployerSite(
+        root,
+        requestFactory=LimitedRequest,
+        parsePOSTFormSubmission=False,
+        timeout=IDLE_S,
+        reactor=reactor,
+    )
+
+
+def _agent(reactor: IReactorTime) -> IAgent:
+    if not IReactorTCP.providedBy(reactor):
+        raise TypeError("the reactor cannot connect")
+    return Agent(reactor, connectTimeout=5.0, pool=HTTPConnectionPool(reactor))

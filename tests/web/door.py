@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two doors that tests come through: StubTreq over the site's resource, and a listening socket."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import attrs
+from treq.testing import StubTreq
+from twisted.internet import reactor, task
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from stackviz_deployer.web.api import Api
+from stackviz_deployer.web.blobs import FileThreads
+from stackviz_deployer.web.health import Health
+from stackviz_deployer.web.site import DeployerSite, make_site
+from tests.web.fakes import PAGES, FakeBlobs, FakeLookup, FakeTasks, at_once, write_tree
+
+
+@attrs.frozen
+class Reply:
+    code: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str | None:
+        values = self.headers.getRawHeaders(name)
+        return None if values is None else ", ".join(values)
+
+
+class House:
+    """A whole site over fakes."""
+
+    def __init__(self, case: Any, clock: Any, in_thread: Any, **more: Any) -> None:
+        self.lookup, self.tasks = FakeLookup(), FakeTasks()
+        blobs = Path(case.mktemp())
+        blobs.mkdir(parents=True)
+        self.blobs = FakeBlobs(blobs)
+        api = Api(
+            lookup=self.lookup,
+            tasks=self.tasks,
+            blobs=self.blobs,
+            in_thread=in_thread,
+            clock=clock,
+            version="1.2.3",
+        )
+        public = write_tree(Path(case.mktemp()), PAGES)
+        health = Health(version="1.2.3", probe=self.tasks.health)
+        self.site: DeployerSite = make_site(
+            **{
+                "api": api,
+                "health": health,
+                "tasks": self.tasks,
+                "public": public,
+                "stackviz": None,
+                "reactor": clock,
+                **more,
+            }
+        )
+
+
+class StubCase(SynchronousTestCase):
+    """Logic, without sockets or time."""
+
+    options: dict[str, Any] = {}
+
+    def setUp(self) -> None:
+        self.clock = task.Clock()
+        self.house = House(self, self.clock, at_once, **self.options)
+        self.lookup, self.tasks, self.blobs = self.house.lookup, self.house.tasks, self.house.blobs
+        self.treq = StubTreq(self.house.site.resource)
+
+    def ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, data: bytes | None = None
+    ) -> Reply:
+        d = self.start(method, path, headers, data)
+        return self.successResultOf(d)
+
+    def start(
+        self, method: str, path: str, headers: dict[str, str] | None = None, data: bytes | None = None
+    ) -> Deferred[Reply]:
+        async def go() -> Reply:
+            response = await self.treq.request(
+                method, f"http://site.example{path}", headers=headers or {}, data=data, unbuffered=True
+            )
+            # the header that the client's decoder takes away is asked for where it matters
+            body = await self.treq.content(response)
+            return Reply(response.code, response.headers, body)
+
+        d = Deferred.fromCoroutine(go())
+        self.treq.flush()
+        return d
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.ask("GET", path, {k.replace("_", "-"): v for k, v in headers.items()})
+
+    def post(self, path: str, data: Any, **headers: str) -> Reply:
+        given = {"Content-Type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        body = data if isinstance(data, bytes) else json.dumps(data).encode()
+        return self.ask("POST", path, given, body)
+
+
+class SocketCase(TestCase):
+    """A listening port; clients are blocking ones in threads, which know nothing of Twisted."""
+
+    timeout = 60
+    options: dict[str, Any] = {}
+
+    def setUp(self) -> None:
+        threads = FileThreads(reactor)
+        threads.startService()
+        self.addCleanup(threads.stopService)
+        self.house = House(self, reactor, threads.run, **self.options)
+        self.port = reactor.listenTCP(0, self.house.site, interface="127.0.0.1")
+        self.addCleanup(self.port.stopListening)
+        self.number = self.port.getHost().port
+
+    def raw(self, sent: bytes, *, shut: bool = False) -> Deferred[bytes]:
+        """Everything that comes back for these bytes, until the server closes."""
+
+        def talk() -> bytes:
+            with socket.create_connection(("127.0.0.1", self.number), timeout=20) as s:
+                try:
+                    s.sendall(sent)
+                    if shut:
+                        s.shutdown(socket.SHUT_WR)
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+                got = b""
+                try:
+                    while chunk := s.recv(65536):
+                        got += chunk
+                except ConnectionResetError:
+                    got += b"<reset>"
+                return got
+
+        return deferToThread(talk)
+
+
+def split(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers (lower-case names) and the rest of a raw answer."""
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    line, *fields = head.decode("latin-1").split("\r\n")
+    headers = {}
+    for one in fields:
+        name, _, value = one.partition(": ")
+        assert name.lower() not in headers, one
+        headers[name.lower()] = value
+    return int(line.split()[1]), headers, rest
