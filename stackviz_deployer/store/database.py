@@ -32,10 +32,6 @@ T = TypeVar("T")
 Statement: TypeAlias = Callable[Concatenate[sqlite3.Cursor, P], T]
 """A module-level function of a transaction: it must not wait, nor give out the cursor."""
 
-BUSY_S = 5.0
-"""How long we wait for somebody else's lock: an operator's ``sqlite3``, a backup."""
-STOP_S = 10.0
-"""How long stopping waits for running statements before it interrupts them."""
 READERS = 4
 
 Kind = Literal["read", "write"]
@@ -46,11 +42,25 @@ _BEGIN: dict[Kind, str] = {"read": "BEGIN", "write": "BEGIN IMMEDIATE"}
 class Database(Service):
     """One SQLite file.  ``write`` and ``read`` each run a function in a transaction of its own."""
 
-    def __init__(self, path: Path, reactor: Any, migrations: Sequence[Migration] | None = None) -> None:
-        """``reactor``: IReactorCore, IReactorThreads and IReactorTime."""
+    def __init__(
+        self,
+        path: Path,
+        reactor: Any,
+        *,
+        migrations: Sequence[Migration] | None = None,
+        busy_s: float = 5.0,
+        stop_s: float = 10.0,
+    ) -> None:
+        """``reactor``: IReactorCore, IReactorThreads and IReactorTime; ``migrations``: None = the package's.
+
+        ``busy_s``: how long we wait for somebody else's lock (an operator's ``sqlite3``, a
+        backup); ``stop_s``: how long stopping waits for statements before it interrupts them.
+        """
         self._path = path
         self._reactor = reactor
         self._migrations = migrations
+        self._busy_s = busy_s
+        self._stop_s = stop_s
         self._calls = InFlight()
         self._lock: int | None = None
         self._pools: dict[Kind, ConnectionPool] = {}
@@ -83,10 +93,10 @@ class Database(Service):
     async def _stop(self) -> None:
         idle = self._calls.shut()
         try:
-            await idle.addTimeout(STOP_S, self._reactor)
+            await idle.addTimeout(self._stop_s, self._reactor)
         except DeadlineError:
             log.warn(  # noqa: G010 - Twisted's Logger has no warning()
-                "statements still run after {seconds} s, interrupting them", seconds=STOP_S
+                "statements still run after {seconds} s, interrupting them", seconds=self._stop_s
             )
             for pool in self._pools.values():
                 for connection in list(pool.connections.values()):
@@ -131,7 +141,9 @@ class Database(Service):
     def _migrate(self) -> None:
         migrations = load() if self._migrations is None else self._migrations
         try:
-            with closing(sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)) as connection:
+            with closing(
+                sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
+            ) as connection:
                 _check(connection)
                 migrate(connection, self._path, migrations)
                 # Only now: nothing of a file that migrate refuses is changed, its journal mode neither.
@@ -144,6 +156,7 @@ class Database(Service):
             "sqlite3",
             str(self._path),
             check_same_thread=False,  # adbapi closes from the reactor's thread
+            timeout=self._busy_s,
             isolation_level=None,  # we say BEGIN ourselves: Python's own way leaves DDL outside
             cp_min=1,
             cp_max=threads,
@@ -164,13 +177,11 @@ def _open_writer(connection: sqlite3.Connection) -> None:
     takes back tasks that were answered 202.  FULL costs about 0.3 ms a write,
     a few times a scrape.
     """
-    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _open_reader(connection: sqlite3.Connection) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
     connection.execute("PRAGMA query_only = ON")
 
 
@@ -234,6 +245,7 @@ _REMEDIES = (
     ("SQLITE_READONLY", _RIGHTS),
     ("SQLITE_CANTOPEN", _RIGHTS),
     ("SQLITE_PERM", _RIGHTS),
+    ("SQLITE_INTERRUPT", "the daemon is stopping; ask again when it is up"),
     ("SQLITE_FULL", "the disk is full; make room"),
     ("SQLITE_IOERR", "the disk or file system fails; look into the kernel's log"),
 )
