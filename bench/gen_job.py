@@ -47,22 +47,8 @@ AREAS = [
 ]
 VERBS = ["create", "list", "show", "update", "delete", "rebuild", "resize", "attach", "detach", "reboot"]
 NOUNS = [
-    "server",
-    "image",
-    "volume",
-    "router",
-    "port",
-    "subnet",
-    "keypair",
-    "snapshot",
-    "stack",
-    "user",
-    "role",
-    "token",
-    "flavor",
-    "quota",
-    "metadata",
-    "address",
+    *("server", "image", "volume", "router", "port", "subnet", "keypair", "snapshot"),
+    *("stack", "user", "role", "token", "flavor", "quota", "metadata", "address"),
 ]
 
 
@@ -134,11 +120,11 @@ def logtext(r, when, cls, meth, size):
 
 def tbtext(r, cls, meth):
     lines = ["Traceback (most recent call last):\n"]
-    for _ in range(r.randint(4, 14)):
-        lines.append(
-            f'  File "/opt/stack/tempest/tempest/{r.choice(NOUNS)}.py", line {r.randint(10, 900)},'
-            f" in {meth}\n    self.client.{r.choice(VERBS)}_{r.choice(NOUNS)}({uuid(r)!r})\n"
-        )
+    lines += [
+        f'  File "/opt/stack/tempest/tempest/{r.choice(NOUNS)}.py", line {r.randint(10, 900)},'
+        f" in {meth}\n    self.client.{r.choice(VERBS)}_{r.choice(NOUNS)}({uuid(r)!r})\n"
+        for _ in range(r.randint(4, 14))
+    ]
     lines.append("tempest.lib.exceptions.TimeoutException: Request timed out\n")
     lines.append(
         f"Details: ({cls}:{meth}) Server {uuid(r)} failed to reach ACTIVE status within the required time"
