@@ -67,7 +67,7 @@ def status(task: Task) -> dict[str, Any]:
 
 
 def task(done: Task, artifacts: list[dict[str, Any]]) -> dict[str, Any]:
-    """``POST /api/task``: flat as the original's, where ``id`` is the task's, ``status`` and ``finished_ms`` the job's."""
+    """``POST /api/task``, flat as the original's: ``id`` is the task's, ``status`` the job's."""
     return {
         **done.job.to_json(),
         "url": done.url,

@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two doors that tests come through: StubTreq over the site's resource, and a listening socket."""
+"""The two doors that tests come through: treq's in-memory agent over the site's resource, and a socket.
 
+(StubTreq itself asks for gzip and inflates, whatever the test says; its agent below does neither.)
+"""
+
+import gzip
 import json
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
-from treq.testing import StubTreq
+from treq.testing import RequestTraversalAgent
 from twisted.internet import reactor, task
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.client import ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
 
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.blobs import FileThreads
@@ -24,7 +33,15 @@ from tests.web.fakes import PAGES, FakeBlobs, FakeLookup, FakeTasks, at_once, wr
 class Reply:
     code: int
     headers: Any
-    body: bytes
+    wire: bytes
+    """The body as sent."""
+
+    @property
+    def body(self) -> bytes:
+        """As a browser would show it."""
+        if self.wire and self.header("Content-Encoding") == "gzip":
+            return gzip.decompress(self.wire)
+        return self.wire
 
     @property
     def json(self) -> Any:
@@ -33,6 +50,40 @@ class Reply:
     def header(self, name: str) -> str | None:
         values = self.headers.getRawHeaders(name)
         return None if values is None else ", ".join(values)
+
+
+@implementer(IBodyProducer)
+class Bytes:
+    """A request's body."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body, self.length = body, len(body)
+
+    def startProducing(self, consumer: Any) -> Deferred[None]:
+        consumer.write(self.body)
+        return succeed(None)
+
+    def stopProducing(self) -> None:
+        pass
+
+    pauseProducing = resumeProducing = stopProducing
+
+
+class Collector(Protocol):
+    """An answer's body; fails when it is torn."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.done: Deferred[None] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.chunks.append(data)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        if reason.check(ResponseDone):
+            self.done.callback(None)
+        else:
+            self.done.errback(reason)
 
 
 class House:
@@ -69,13 +120,13 @@ class House:
 class StubCase(SynchronousTestCase):
     """Logic, without sockets or time."""
 
-    options: dict[str, Any] = {}
+    options: ClassVar[dict[str, Any]] = {}
 
     def setUp(self) -> None:
         self.clock = task.Clock()
         self.house = House(self, self.clock, at_once, **self.options)
         self.lookup, self.tasks, self.blobs = self.house.lookup, self.house.tasks, self.house.blobs
-        self.treq = StubTreq(self.house.site.resource)
+        self.agent = RequestTraversalAgent(self.house.site.resource)
 
     def ask(
         self, method: str, path: str, headers: dict[str, str] | None = None, data: bytes | None = None
@@ -86,16 +137,19 @@ class StubCase(SynchronousTestCase):
     def start(
         self, method: str, path: str, headers: dict[str, str] | None = None, data: bytes | None = None
     ) -> Deferred[Reply]:
+        given = Headers({name: [value] for name, value in (headers or {}).items()})
+        self.collector = Collector()
+
         async def go() -> Reply:
-            response = await self.treq.request(
-                method, f"http://site.example{path}", headers=headers or {}, data=data, unbuffered=True
-            )
-            # the header that the client's decoder takes away is asked for where it matters
-            body = await self.treq.content(response)
-            return Reply(response.code, response.headers, body)
+            url = f"http://site.example{path}".encode()
+            body = None if data is None else Bytes(data)
+            response = await self.agent.request(method.encode(), url, given, body)
+            response.deliverBody(self.collector)
+            await self.collector.done
+            return Reply(response.code, response.headers, b"".join(self.collector.chunks))
 
         d = Deferred.fromCoroutine(go())
-        self.treq.flush()
+        self.agent.flush()
         return d
 
     def get(self, path: str, **headers: str) -> Reply:
@@ -111,7 +165,7 @@ class SocketCase(TestCase):
     """A listening port; clients are blocking ones in threads, which know nothing of Twisted."""
 
     timeout = 60
-    options: dict[str, Any] = {}
+    options: ClassVar[dict[str, Any]] = {}
 
     def setUp(self) -> None:
         threads = FileThreads(reactor)

@@ -306,7 +306,7 @@ class RoutingTests(StubCase):
             self.assertEqual(reply.header("Allow"), allow)
 
     def test_openapi(self) -> None:
-        reply = self.get("/api/openapi.json")
+        reply = self.get("/api/openapi.json", Accept_Encoding="gzip")
         self.assertEqual(reply.code, 200)
         self.assertEqual((reply.json["openapi"], reply.json["info"]["version"]), ("3.1.0", "1.2.3"))
         etag = str(reply.header("ETag"))
@@ -349,15 +349,26 @@ class BlobTests(StubCase):
         for path in ("/api/blob/whole", "/blob/whole"):
             reply = self.get(path, Accept_Encoding="gzip")
             self.assertEqual(reply.code, 200)
-            self.assertEqual(reply.body, b"".join(self.texts))
+            self.assertEqual(reply.wire, (self.blobs.directory / self.blob.hash).read_bytes())
+            self.assertEqual(reply.header("Content-Encoding"), "gzip")
             self.assertEqual(reply.header("Content-Type"), "application/json")
             self.assertEqual(reply.header("Cache-Control"), "public, max-age=31536000, immutable")
             self.assertEqual(reply.header("Vary"), "Accept-Encoding")
+
+    def test_plain(self) -> None:
+        for encoding in ("identity", "gzip;q=0, br", None):
+            reply = self.get("/api/blob/whole", **({"Accept_Encoding": encoding} if encoding else {}))
+            self.assertEqual(reply.wire, b"".join(self.texts))
+            self.assertIsNone(reply.header("Content-Encoding"))
+            self.assertEqual(reply.header("Vary"), "Accept-Encoding")
+            self.assertEqual(reply.header("ETag"), f'"{self.blob.hash}-plain"')
 
     def test_head(self) -> None:
         reply = self.ask("HEAD", "/api/blob/whole", {"Accept-Encoding": "gzip"})
         self.assertEqual((reply.code, reply.body), (200, b""))
         self.assertEqual(reply.header("Content-Length"), str(self.blob.size))
+        reply = self.ask("HEAD", "/api/blob/whole")
+        self.assertEqual((reply.code, reply.body, reply.header("Content-Encoding")), (200, b"", None))
 
     def test_not_modified(self) -> None:
         etag = f'"{self.blob.hash}"'
@@ -379,6 +390,7 @@ class BlobTests(StubCase):
             self.assertEqual((reply.code, reply.json["error"]), (404, "not-found"), path)
             self.assertEqual(reply.header("Cache-Control"), "no-store")
             self.assertIsNone(reply.header("ETag"))
+            self.assertIsNone(reply.header("Content-Encoding"))
 
     def test_only_known_types_are_shown(self) -> None:
         self.assertEqual(self.get("/api/blob/markup").header("Content-Disposition"), "attachment")
@@ -399,8 +411,11 @@ class BlobTests(StubCase):
             ("1-2", 1, 2),
             ("1-1", 1, 1),
         ):
-            reply = self.get(f"/api/blob/whole/blocks/{span}")
-            self.assertEqual(reply.code, 200)
+            plain = self.get(f"/api/blob/whole/blocks/{span}")
+            reply = self.get(f"/api/blob/whole/blocks/{span}", Accept_Encoding="gzip")
+            self.assertEqual((plain.code, reply.code), (200, 200))
+            self.assertEqual(plain.wire, reply.body)
+            self.assertEqual(reply.wire[:2], b"\x1f\x8b")
             self.assertEqual(reply.body, b"".join(self.texts[first : last + 1]), span)
             self.assertEqual(reply.header("Content-Type"), "text/plain; charset=utf-8")
             self.assertIn("immutable", str(reply.header("Cache-Control")))
@@ -431,5 +446,5 @@ class WaitingTests(StubCase):
         d = self.start("POST", "/api/list", {"Content-Type": "application/json"}, b'{"q": "1"}')
         self.assertNoResult(d)
         waiting.callback(Answer(message="at last"))
-        self.treq.flush()
+        self.agent.flush()
         self.assertEqual(self.successResultOf(d).json["message"], "at last")
