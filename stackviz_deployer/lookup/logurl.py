@@ -24,6 +24,7 @@ _UUID = re.compile(r"[0-9a-f]{7}|[0-9a-f]{32}")
 _FULL_UUID = re.compile(r"[0-9a-f]{32}")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _PIPELINE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
 _FILE = re.compile(r".+\.[A-Za-z][A-Za-z0-9]{0,9}")
 
@@ -55,6 +56,8 @@ def parse_log_url(url: str) -> LogUrl:
     """
     if len(url) > MAX_URL_CHARS:
         raise QueryNotUnderstoodError(f"The URL of a log directory may have {MAX_URL_CHARS} characters.")
+    if _CONTROL.search(url):  # urlsplit would drop some without a word
+        raise QueryNotUnderstoodError("There is a line break or a control character in the URL.")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -88,7 +91,9 @@ def _facts(site: str, raw: Sequence[str]) -> LogUrl:
         if _FULL_UUID.fullmatch(segment):  # <tenant>/<build>, as Zuul uploads to Swift today
             return LogUrl(root=_root(site, raw[: place + 1]), name=segment, uuid=segment, key=segment)
     is_file = bool(segments) and _FILE.fullmatch(segments[-1]) is not None
-    kept = [segment for segment in (raw[:-1] if is_file else raw) if segment]
+    kept = list(raw[:-1] if is_file else raw)
+    while kept and not kept[-1]:
+        kept.pop()
     return LogUrl(root=_root(site, kept), name=unquote(kept[-1]) if kept else site)
 
 

@@ -129,7 +129,7 @@ def _parse_url(text: str, gerrits: Sequence[GerritServer]) -> Query:
         raise _not_understood("This is neither a change nor an http(s) URL.")
     try:
         parts = urlsplit(url)
-        netloc = _netloc(parts)
+        netloc = _netloc(parts) if parts.hostname else ""
     except ValueError:
         netloc = ""
     if not netloc:

@@ -24,8 +24,8 @@ from stackviz_deployer.parsers.decode import Decoder
 MAX_MESSAGES = 20_000
 MAX_COMMENT_CHARS = 256 << 10
 MAX_BUILDS = 5_000
-MAX_ANSWER_CHARS = 2 << 20
-"""Of all builds together; what the reactor decodes at once."""
+MAX_BUILDS_BYTES = 3 << 20
+"""Of all builds as JSON; parsers/worker.py lets 4 MiB back to the reactor."""
 MAX_TEXT_CHARS = 1_000
 _XSSI = b")]}'"
 _DATE = re.compile(
@@ -116,14 +116,14 @@ def _builds(
     names = {account.casefold() for account in accounts if not _GLOB.search(account)}
     globs = [account for account in accounts if _GLOB.search(account)]
     found: list[dict[str, Any]] = []
-    left = MAX_ANSWER_CHARS
+    left = MAX_BUILDS_BYTES
     for finished_ms, message in _newest_first(messages):
         ci = _ci_name(message, names, globs)
         if ci is None:
             continue
         for build in _comment_builds(message):
             entry = {**build, "ci": ci, "finished_ms": finished_ms}
-            left -= 200 + sum(len(value) for value in entry.values() if isinstance(value, str))
+            left -= len(orjson.dumps(entry))
             if len(found) == MAX_BUILDS or left < 0:
                 return found, False
             found.append(entry)
