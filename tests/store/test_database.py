@@ -139,12 +139,14 @@ class DatabaseTests(StoreTestCase):
         await gatherResults([Deferred.fromCoroutine(db.read(numbers)) for _ in range(8)])
         await db.write(insert, 1)
         await db.stopService()
-        self.assertEqual(sorted(os.listdir(self.state_dir)), ["stackviz.sqlite3", "stackviz.sqlite3.lock"])
-        open_files = [os.readlink(f"/proc/self/fd/{fd}") for fd in self.fds()]
-        self.assertEqual([f for f in open_files if "stackviz.sqlite3" in f and self.id() in f], [])
+        names = sorted(path.name for path in self.state_dir.iterdir())
+        self.assertEqual(names, ["stackviz.sqlite3", "stackviz.sqlite3.lock"])
+        self.assertEqual(self.held(), [])
 
-    def fds(self) -> list[str]:
-        return [fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")]
+    def held(self) -> list[Path]:
+        """Our files that this process has open."""
+        targets = [fd.resolve() for fd in Path("/proc/self/fd").iterdir()]
+        return [target for target in targets if self.state_dir.resolve() in target.parents]
 
     async def test_endless_statement_is_interrupted(self) -> None:
         db = self.database(migrations=NUMBERS, stop_s=0.01)
