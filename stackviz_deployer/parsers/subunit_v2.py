@@ -43,8 +43,7 @@ _MAX_WASTE_BYTES = 2 << 30
 """How much may be checksummed in vain: a stream made of packets that claim 4 MiB would cost days."""
 _HEAD_BYTES = 16 << 10
 """As much of a stretch between packets is kept, to show it and to tell text from damage."""
-_CACHED_STRINGS = 4096
-_CACHED_BYTES = 256
+_CACHED_TAGS = 1024
 
 _BINARY = re.compile(rb"[\0-\x07\x0e-\x1a\x1c-\x1f\x7f]")
 _PACKET_BEGIN = re.compile(rb"\xb3[\x20-\x2f]")
@@ -89,7 +88,8 @@ class V2Reader:
         self._stray_offset = 0
         self._stray_size = 0
         self._stray_head = bytearray()
-        self._strings: dict[bytes, str] = {}
+        self._one_tag: dict[bytes, tuple[str, ...]] = {}
+        """Fields that hold a single tag, as they lie, and what they say."""
 
     def feed(self, data: bytes) -> None:
         """Read on."""
@@ -169,7 +169,13 @@ class V2Reader:
                 test_id = data[pos : pos + size]
                 pos += size
             if flags & _TAGS:
-                tags, pos = self._read_tags(data, pos, stop)
+                if data[pos] == 1 and data[pos + 1] < 64:  # one short tag, the worker: nearly always
+                    end = pos + 2 + data[pos + 1]
+                    tags = self._one_tag.get(data[pos:end])
+                if tags is None:
+                    tags, pos = self._read_tags(data, pos, stop)
+                else:
+                    pos = end
             if flags & _MIME_TYPE:
                 size, pos = _varint(data, pos)
                 pos += size
@@ -192,23 +198,19 @@ class V2Reader:
         elif file_bytes:
             self._sink.text(file_bytes[:_HEAD_BYTES], len(file_bytes))
 
-    def _read_tags(self, data: bytes, pos: int, stop: int) -> tuple[tuple[str, ...], int]:
-        count, pos = _varint(data, pos)
+    def _read_tags(self, data: bytes, begin: int, stop: int) -> tuple[tuple[str, ...], int]:
+        count, pos = _varint(data, begin)
         tags = []
-        strings = self._strings
         for _ in range(count):
             size, pos = _varint(data, pos)
-            raw = data[pos : pos + size]
+            tags.append(str(data[pos : pos + size], "utf-8", "replace"))
             pos += size
             if pos > stop:
                 raise IndexError
-            tag = strings.get(raw)
-            if tag is None:
-                tag = str(raw, "utf-8", "replace")
-                if len(strings) < _CACHED_STRINGS and size < _CACHED_BYTES:
-                    strings[raw] = tag
-            tags.append(tag)
-        return tuple(tags), pos
+        found = tuple(tags)
+        if count == 1 and len(self._one_tag) < _CACHED_TAGS:
+            self._one_tag[data[begin:pos]] = found
+        return found, pos
 
     def _stray(self, data: bytes, begin: int, end: int) -> None:
         if not self._stray_size:
