@@ -106,12 +106,10 @@ _Found = tuple[LogUrl, int] | None
 
 
 def _of_change(segments: Sequence[str], start: int) -> _Found:
-    rest = segments[start : start + 6]
-    if len(rest) == 6 and len(rest[0]) <= 2 and _NUMBER.fullmatch(rest[1]) and rest[1][-2:] == rest[0]:
-        rest, start = rest[1:], start + 1
+    rest = segments[start : start + 5]
     if len(rest) < 5:
         return None
-    number, patchset, pipeline, job, uuid = rest[:5]
+    number, patchset, pipeline, job, uuid = rest
     if not (_NUMBER.fullmatch(number) and _NUMBER.fullmatch(patchset) and _is_build(pipeline, job, uuid)):
         return None
     said = LogUrl(
@@ -121,7 +119,7 @@ def _of_change(segments: Sequence[str], start: int) -> _Found:
         patchset=int(patchset),
         pipeline=pipeline,
         uuid=uuid,
-        key="/".join(rest[:5]),
+        key="/".join(rest),
     )
     return said, start + 5
 

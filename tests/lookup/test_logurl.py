@@ -26,6 +26,10 @@ JOBS = [
         "http://127.0.0.1:8080/ci/logs/05/5/1/check-arm64/org.job:x/0123456/",
         {"change": 5, "patchset": 1, "pipeline": "check-arm64", "name": "org.job:x", "uuid": "0123456"},
     ),
+    (  # without the leading digits, and the patchset looks like them
+        f"{L}/5/105/check/j/0123456/",
+        {"change": 5, "patchset": 105, "pipeline": "check", "name": "j", "uuid": "0123456"},
+    ),
     (
         f"{L}/5/5/1/gate/j/0123456/",
         {"change": 5, "patchset": 1, "pipeline": "gate", "name": "j", "uuid": "0123456"},
