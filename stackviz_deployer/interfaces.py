@@ -9,7 +9,6 @@ that waits takes its deadline from its caller or from Limits, and can be cancell
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,6 +93,8 @@ class Scraper(Protocol):
     name: str
     looks_for: str
     """For a person: the names that are looked for."""
+    primary: bool
+    """Whether a job is worth showing with this kind alone."""
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:
         """The files of this kind, each with its parser, best first."""
@@ -158,12 +159,6 @@ class TaskStore(Protocol):
 
 class BlobStore(Protocol):
     """Write-once gzip files, named by their hash."""
-
-    def scratch(self) -> AbstractAsyncContextManager[Path]:
-        """``async with blobs.scratch() as directory:`` an empty directory, gone afterwards.
-
-        What ``put`` takes is made in one, so that it need not be copied.
-        """
 
     async def put(self, path: Path, blocks_path: Path | None = None) -> BlobRef:
         """Take the file (it is moved away), durable when this returns."""

@@ -28,7 +28,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9 ._~/@:+-]")
 
 @frozen(kw_only=True)
 class Wanted:
-    """A piece of work: these files, together, to this parser.  ``options`` holds their ``artifact_name``."""
+    """A piece of work: these files, together, to this parser, with these options of its own."""
 
     parser: str
     files: tuple[ListedFile, ...]

@@ -17,6 +17,7 @@ class ConsoleScraper:
     """The job's one console."""
 
     name = "console"
+    primary = True
     looks_for = "console.html, console.txt (also .gz, .xz, .bz2)"
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:

@@ -18,6 +18,7 @@ class DstatScraper:
     """The CSV of each machine, the controller's first."""
 
     name = "dstat"
+    primary = False
     looks_for = "dstat-csv.txt, dstat-csv.log, dstat-csv_log.txt, dstat*.csv (also .gz, .xz, .bz2)"
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:

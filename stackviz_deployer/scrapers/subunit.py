@@ -22,6 +22,7 @@ class SubunitScraper:
     """Every finished stream; where there is none at all, the unfinished ones."""
 
     name = "subunit"
+    primary = True
     looks_for = (
         f"{_MAIN}, *.subunit, {', '.join(_COPIES)} (also .gz, .xz, .bz2), tmp* of a job that timed out"
     )
@@ -36,7 +37,7 @@ class SubunitScraper:
             chosen = [one for one in partial if one.directory in ("", "logs/") and "." not in one.name]
         chosen = sorted(chosen, key=_main_first)[:MAX_STREAMS]
         return [
-            Wanted(parser="subunit", files=(one.file,), options={"artifact_name": name})
+            Wanted(parser="subunit", files=(one.file,), options={"artifact_names": [name]})
             for one, name in zip(chosen, short_names(chosen), strict=True)
         ]
 

@@ -26,7 +26,12 @@ def tree(*paths, sizes=None):
 
 def chosen(scraper, *paths, **kwargs):
     wanted = scraper.choose(tree(*paths, **kwargs))
-    return [(w.files[0].path, w.options["artifact_name"]) for w in wanted]
+    return [(w.files[0].path, name_of(w)) for w in wanted]
+
+
+def name_of(wanted):
+    (name,) = wanted.options.get("artifact_names") or [wanted.options["artifact_name"]]
+    return name
 
 
 class SubunitTests(SynchronousTestCase):
@@ -168,7 +173,7 @@ class NameTests(SynchronousTestCase):
 
     def test_injection(self):
         (wanted,) = SubunitScraper().choose(tree("x' + (6*7) + 'y.subunit"))
-        self.assertEqual(wanted.options["artifact_name"], "x_ + _6_7_ + _y.subunit")
+        self.assertEqual(name_of(wanted), "x_ + _6_7_ + _y.subunit")
 
     def test_same_after_cleaning(self):
         names = [name for _, name in chosen(SubunitScraper(), "a'.subunit", 'a".subunit')]

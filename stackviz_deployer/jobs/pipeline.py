@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One task from end to end: list, fetch, parse, store.
+
+The pieces of work (a scraper's ``Wanted``) go side by side, a few at a time.  One that
+fails is a warning of the task; only when nothing is left to show does the task fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from stackviz_deployer.errors import NoArtifactsError, TaskTimeoutError
+from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Listing, Scraper
+from stackviz_deployer.jobs.progress import ProgressMeter
+from stackviz_deployer.jobs.workbench import Made, Piece, Tools, Workbench
+from stackviz_deployer.model import BlobRef, Job, Limits, ParsedArtifact, Progress, Task, Tree
+
+MAX_WARNINGS = 100
+MAX_WARNING_CHARS = 2000
+MAX_NAMED = 20
+"""Directories that a message lists."""
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What a task led to, ready to be recorded."""
+
+    job: Job
+    """The task's, with what its files told."""
+    artifacts: tuple[tuple[ParsedArtifact, BlobRef], ...]
+    """In the order in which they are to be shown."""
+    warnings: tuple[str, ...]
+
+
+class Pipeline:
+    """Scrapes jobs.  Holds no state between two tasks."""
+
+    def __init__(
+        self,
+        *,
+        listing: Listing,
+        fetcher: Fetcher,
+        cpu: CpuPool,
+        blobs: BlobStore,
+        scrapers: Sequence[Scraper],
+        limits: Limits,
+        clock: IReactorTime,
+        scratch: Callable[[], AbstractAsyncContextManager[Path]],
+        jjb_yaml_path: Path | None = None,
+        jjb_cache_dir: Path | None = None,
+    ) -> None:
+        """``scrapers``: in the order of their artifacts; ``scratch``: lends an empty directory.
+
+        The directory must be where ``blobs`` can move files from.  ``jjb_yaml_path``: Job
+        Builder's YAML, which names the sections of a console; ``jjb_cache_dir``: where it is
+        kept in a form that is read faster.
+        """
+        self._listing = listing
+        self._scratch = scratch
+        self._scrapers = tuple(scrapers)
+        self._limits = limits
+        self._clock = clock
+        jjb = {"jjb_yaml_path": jjb_yaml_path, "jjb_cache_dir": jjb_cache_dir}
+        self._tools = Tools(
+            fetcher=fetcher,
+            cpu=cpu,
+            blobs=blobs,
+            limits=limits,
+            clock=clock,
+            options={"console": {key: str(path) for key, path in jjb.items() if path is not None}},
+        )
+
+    async def run(self, task: Task, report: Callable[[Progress], None]) -> Outcome:
+        """Scrape ``task.url``.  ``report`` hears of each stage and, now and then, how far it is.
+
+        Raises what made it impossible: NoArtifactsError when nothing is found,
+        TaskTimeoutError after ``limits.task_seconds``, else the StackvizError of what
+        failed.  Nothing temporary is left, also when it is cancelled.
+        """
+        limit_s = self._limits.task_seconds
+
+        def late(_result: object, _limit_s: float) -> Outcome:
+            raise TaskTimeoutError(f"the scrape took longer than {limit_s:g} s and was ended")
+
+        work = Deferred.fromCoroutine(self._run(task, ProgressMeter(report, self._clock)))
+        return await work.addTimeout(limit_s, self._clock, onTimeoutCancel=late)
+
+    async def _run(self, task: Task, meter: ProgressMeter) -> Outcome:
+        end_s = self._clock.seconds() + self._limits.task_seconds
+        async with self._scratch() as scratch:
+            meter.listing()
+            listed = scratch / "listing"
+            listed.mkdir()
+            tree = await self._listing.open(task.url, listed)
+            pieces = self._pieces(tree)
+            meter.expect(piece.wanted.files for piece in pieces)
+            made = await Workbench(self._tools, task.job, meter, scratch, end_s).make(pieces)
+        return _outcome(task.job, tree, made)
+
+    def _pieces(self, tree: Tree) -> list[Piece]:
+        """What the scrapers want.  Raises NoArtifactsError when that is nothing worth showing."""
+        chosen = [(scraper, wanted) for scraper in self._scrapers for wanted in scraper.choose(tree)]
+        pieces = [Piece(number=n, scraper=s, wanted=w) for n, (s, w) in enumerate(chosen)]
+        if any(piece.scraper.primary for piece in pieces):
+            return pieces
+        looked_for = "; ".join(f"{s.name}: {s.looks_for}" for s in self._scrapers if s.primary)
+        looked_in = ", ".join(tree.looked_in[:MAX_NAMED]) + (
+            " ..." if len(tree.looked_in) > MAX_NAMED else ""
+        )
+        sentences = [
+            f"no supported artifacts could be found at {tree.url}.",
+            f"Looked for {looked_for}.",
+            f"Looked in {looked_in} ({len(tree.files)} files).",
+        ]
+        if pieces:
+            alone = ", ".join(piece.subject for piece in pieces)
+            sentences.append(f"There is only {alone}, which shows nothing by itself.")
+        raise NoArtifactsError(" ".join([*sentences, *tree.warnings[:MAX_WARNINGS]]))
+
+
+def _outcome(job: Job, tree: Tree, made: Sequence[Made]) -> Outcome:
+    """Raises what failed when no primary piece gave anything."""
+    primary = [one for one in made if one.piece.scraper.primary]
+    if not any(one.artifacts for one in primary):
+        errors = [one.error for one in primary if one.error is not None]
+        if len(errors) == 1:
+            raise errors[0]
+        said = [error.message for error in errors] or [text for one in primary for text in one.warnings]
+        raise NoArtifactsError("None of the job's files could be read: " + "; ".join(said))
+    secondary = [one for one in made if not one.piece.scraper.primary]
+    span = _span(primary)
+    secondary.sort(key=lambda one: not _overlap(span, _span([one])))
+    shown = [*primary, *secondary]
+    warnings = [*tree.warnings]
+    for one in shown:
+        warnings += one.warnings
+        if one.error is not None:
+            warnings.append(one.error.message)
+    artifacts = tuple(pair for one in shown for pair in one.artifacts)
+    status = next((a.meta.get("status") for a, _ in artifacts if a.artifact_type == "console"), None)
+    if job.status is None and isinstance(status, str):
+        job = evolve(job, status=status)
+    return Outcome(job=job, artifacts=artifacts, warnings=_bounded(warnings))
+
+
+def _bounded(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Each once, no more and no longer than a page can show."""
+    distinct = [text[:MAX_WARNING_CHARS] for text in dict.fromkeys(warnings)]
+    if len(distinct) > MAX_WARNINGS:
+        left_out = len(distinct) - MAX_WARNINGS
+        return (*distinct[:MAX_WARNINGS], f"{left_out} more warnings are left out.")
+    return tuple(distinct)
+
+
+def _span(made: Sequence[Made]) -> tuple[int, int] | None:
+    """From the first to the last moment that the artifacts tell of, in milliseconds."""
+    metas = [artifact.meta for one in made for artifact, _ in one.artifacts]
+    starts = [ms for meta in metas if isinstance(ms := meta.get("start_ms"), int)]
+    ends = [ms for meta in metas if isinstance(ms := meta.get("end_ms"), int)]
+    return (min(starts), max(ends)) if starts and ends else None
+
+
+def _overlap(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:
+    return one is not None and other is not None and one[0] <= other[1] and other[0] <= one[1]
