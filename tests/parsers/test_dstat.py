@@ -333,13 +333,9 @@ class YearAndZoneTests(DstatCase):
     def test_new_year_keeps_the_tests_year(self) -> None:
         old = self.new_year(reference_ms=1483228798000)
         self.assertEqual(self.meta(old), (1483228797000, 1483228799000))
-        self.assertEqual(
-            old.warnings,
-            (
-                "logs/dstat-csv.txt: it goes over New Year, which StackViz cannot show: "
-                "kept 2016, left out 2 rows of 2017.",
-            ),
-        )
+        (warning,) = old.warnings
+        self.assertIn("New Year", warning)
+        self.assertIn("kept 2016, left out 2 rows of 2017.", warning)
         new = self.new_year(reference_ms=1483228800500)
         self.assertEqual(self.meta(new), (1483228800000, 1483228801000))
         self.assertIn('"Date:","01 Jan 2017', self.table(new)[0][3])

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Jenkins-era console -> the ``console`` artifact: lines with their times, cut into scripts.
+
+The text of the artifact begins with the status, which stands at the end of a console, so
+the finished lines wait in a temporary file until it is known; what is held in memory is a
+chunk of lines and the list of pieces.
+"""
+
+from __future__ import annotations
+
+import calendar
+import os
+import tempfile
+from typing import Any, BinaryIO
+
+import orjson
+
+from stackviz_deployer.model import ParsedArtifact, ParseRequest, ParseResult
+from stackviz_deployer.parsers import jjb
+from stackviz_deployer.parsers.artifact_name import artifact_name, safe_name
+from stackviz_deployer.parsers.blockgzip import BlockGzipWriter
+from stackviz_deployer.parsers.console_outline import MAX_SECTIONS, Kind, Outline, Section
+from stackviz_deployer.parsers.console_text import Lines, read_lines
+from stackviz_deployer.parsers.decode import Decoder
+
+FORM = 1
+MAX_LINES = 2_000_000
+"""A longer console is cut there: an empty line of one byte is one of 24 in the artifact."""
+_PIECE_BYTES = 16 << 10
+"""About so much text lies between two places where a block may end."""
+_META_SECTIONS = 100
+_MAX_NAME_CHARS = 200
+
+
+def parse(request: ParseRequest) -> ParseResult:
+    """``console``: one input -> one artifact, ``application/json`` with a block index.
+
+    Options: ``artifact_name`` (default: the file's), ``jjb_yaml_path`` and ``jjb_cache_dir`` (where
+    the scripts' names come from; without the first they are numbered), ``job_name``.  The
+    text is laid out one line object a line; the index's ``first`` counts lines, its extra keys are
+    ``{"status", "lines", "sections": [{"name", "first", "count", "start_ms", "end_ms"}]}``.  The artifact's
+    meta is ``{"status", "lines", "template", "sections": [{"name", "first", "count"}]}`` (the first 100).
+    An empty console gives a warning and no artifact.  Raises ParseError for an HTML page
+    that is no console, TooLargeError past ``max_bytes``.
+    """
+    (source,) = request.inputs
+    decoder = Decoder(source.path, name=source.name, max_bytes=request.max_bytes)
+    warnings: list[str] = []
+    outline = Outline()
+    with tempfile.TemporaryFile(dir=request.out_dir) as spool:
+        for lines in read_lines(decoder, name=source.name):
+            if not _spool(lines, outline, spool):
+                warnings.append(f"{source.name}: only the first {MAX_LINES} lines were read.")
+                break
+        outline.close()
+        if not outline.lines:
+            warnings.append(f"{source.name}: the console is empty.")
+            return ParseResult(warnings=(*decoder.warnings, *warnings), decoded_bytes=decoder.decoded_bytes)
+        if outline.left_out:
+            warnings.append(
+                f"{source.name}: {outline.left_out} scripts beyond {MAX_SECTIONS} are shown as one."
+            )
+        names, remaining, template = _name(outline, request.options, source.name, warnings)
+        spool.seek(0)
+        path = os.path.join(request.out_dir, "console.json.gz")  # noqa: PTH118 - paths are str on this side of the pipe
+        head = {"status": outline.status, "remaining": remaining}
+        blocks_path = _write(path, head, outline, names, spool)
+    sections = [
+        {"name": name, "first": section.first, "count": section.count}
+        for name, section in zip(names, outline.sections[:_META_SECTIONS], strict=False)
+    ]
+    artifact = ParsedArtifact(
+        artifact_type="console",
+        artifact_name=safe_name(request.options.get("artifact_name") or artifact_name(source.name)),
+        content_type="application/json",
+        primary=True,
+        path=path,
+        blocks_path=blocks_path,
+        form=FORM,
+        meta={"status": outline.status, "lines": outline.lines, "template": template, "sections": sections},
+    )
+    return ParseResult(
+        artifacts=(artifact,),
+        warnings=(*decoder.warnings, *warnings),
+        decoded_bytes=decoder.decoded_bytes,
+    )
+
+
+def _spool(lines: Lines, outline: Outline, spool: BinaryIO) -> bool:
+    """Append line objects to ``spool``; False when there are as many as there may be."""
+    dates, texts = lines.split()
+    count = min(len(texts), MAX_LINES - outline.lines)
+    step = max(1, _PIECE_BYTES * len(texts) // len(lines.text))
+    first = outline.lines
+    for section, start, end in outline.cut(lines, count):
+        for at in range(start, end, step):
+            upto = min(at + step, end)
+            ms = _first_ms(dates[at:upto])
+            size = spool.write(_join(dates[at:upto], texts[at:upto]))
+            section.borders.append((size, first + at, ms))
+            if section.start_ms is None:
+                section.start_ms = ms
+        section.count += end - start
+        section.end_ms = _first_ms(dates[start:end][::-1]) or section.end_ms
+    return count == len(texts)
+
+
+def _join(dates: list[bytes], texts: list[bytes]) -> bytes:
+    """``{"date":"...","line":"..."},`` for each line."""
+    pieces = [b'","line":"'] * (4 * len(texts))
+    pieces[0::4] = [b'"},\n{"date":"'] * len(texts)
+    pieces[1::4] = dates
+    pieces[3::4] = texts
+    pieces[0] = b'{"date":"'
+    pieces.append(b'"},\n')
+    return b"".join(pieces)
+
+
+def _write(path: str, head: dict[str, Any], outline: Outline, names: list[str], spool: BinaryIO) -> str:
+    """Lay the artifact out; returns the path of its block index."""
+    with BlockGzipWriter(path, unit="line") as writer:
+        writer.write(orjson.dumps(head)[:-1] + b',"scripts":[\n')
+        for index, (name, section) in enumerate(zip(names, outline.sections, strict=True)):
+            if index:
+                writer.write(b"]},\n")
+            opening = b'{"name":' + orjson.dumps(name) + b',"lines":[\n'
+            last = len(section.borders) - 1
+            for number, (size, ordinal, ms) in enumerate(section.borders):
+                writer.border(ordinal, ms)
+                piece = spool.read(size)
+                if number == last:
+                    piece = piece[:-2] + b"\n"
+                writer.write(piece if number else opening + piece)
+        writer.write(b"]}\n]}\n")
+        extra = {
+            "status": outline.status,
+            "lines": outline.lines,
+            "sections": [
+                {
+                    "name": name,
+                    "first": section.first,
+                    "count": section.count,
+                    "start_ms": section.start_ms,
+                    "end_ms": section.end_ms,
+                }
+                for name, section in zip(names, outline.sections, strict=True)
+            ],
+        }
+        return writer.close(extra)
+
+
+def _name(
+    outline: Outline, options: Any, source: str, warnings: list[str]
+) -> tuple[list[str], list[str], str | None]:
+    """Names of the sections, names of the scripts that never ran, and the template they are from."""
+    scripts = [section for section in outline.sections if section.kind is Kind.SCRIPT]
+    labels: tuple[str, ...] = ()
+    template = None
+    yaml_path = options.get("jjb_yaml_path")
+    if yaml_path:
+        index = jjb.load(yaml_path, options.get("jjb_cache_dir"))
+        warnings += index.warnings
+        match = index.match(
+            options.get("job_name") or outline.job,
+            printed=outline.template,
+            interpreters=[section.interpreter for section in scripts],
+        )
+        if match is not None:
+            labels, template = match.labels, match.template
+            if not match.consistent:
+                warnings.append(
+                    f"{source}: the scripts do not fit the template {template}; their names may be wrong."
+                )
+    names, number = [], 0
+    for section in outline.sections:
+        if section.kind is Kind.SCRIPT:
+            names.append(labels[number] if number < len(labels) else f"script {number + 1}")
+            number += 1
+        else:
+            names.append(_fixed_name(section))
+    # of a console that ends in the middle nobody knows what ran after that
+    remaining = list(labels[number:]) if outline.complete else []
+    return [name[:_MAX_NAME_CHARS] for name in names], remaining, template
+
+
+def _fixed_name(section: Section) -> str:
+    if section.kind is Kind.SETUP:
+        return "setup"
+    if section.kind is Kind.PUBLISHERS:
+        return "scp"  # StackViz takes the section before the last for the last script
+    if section.kind is Kind.POST_BUILD:
+        return "post-build script"
+    return "$ " + section.command.split()[0]
+
+
+def _first_ms(dates: list[bytes]) -> int | None:
+    for date in dates:
+        if date:
+            return _ms(date)
+    return None
+
+
+def _ms(date: bytes) -> int | None:
+    """``2016-06-01 12:00:00.123`` -> milliseconds; None where the calendar has no such time."""
+    year, month, day = int(date[:4]), int(date[5:7]), int(date[8:10])
+    hour, minute, second = int(date[11:13]), int(date[14:16]), int(date[17:19])
+    try:
+        seconds = calendar.timegm((year, month, day, hour, minute, second))
+    except ValueError:
+        return None
+    return seconds * 1000 + int(date[20:23].ljust(3, b"0"))
