@@ -29,12 +29,11 @@ from stackviz_deployer.interfaces import Fetcher, Lookup, TaskStore
 from stackviz_deployer.jobs.background import Background, finished
 from stackviz_deployer.jobs.keys import fits, new_key
 from stackviz_deployer.jobs.pipeline import Pipeline
-from stackviz_deployer.jobs.submission import canonical, described
+from stackviz_deployer.jobs.submission import described
 from stackviz_deployer.jobs.watchers import Watchers
 from stackviz_deployer.model import (
     Artifact,
     ArtifactId,
-    Job,
     Limits,
     Progress,
     Submitted,
@@ -69,7 +68,7 @@ class _Running:
     task: Task
     work: Deferred[None] | None = None
     dropped: bool = False
-    """Whether its state in the store is settled without its outcome: cancelled, or left for the next start."""
+    """Whether its outcome is not wanted any more: it was cancelled, or is left for the next start."""
     progress: Progress | None = None
 
     def drop(self) -> None:
@@ -140,10 +139,7 @@ class JobQueue(Service):
 
     async def submit(self, url: str, *, force: bool = False) -> Submitted:
         """See interfaces.Tasks.  Goes on when whoever awaits it is cancelled."""
-        self._check(url)
-        return await self._background.observe(
-            self._submit(canonical(url), force=force), "submitting a scrape"
-        )
+        return await self._background.observe(self._submit(url.strip(), force=force), "submitting a scrape")
 
     async def _submit(self, url: str, *, force: bool) -> Submitted:
         self._check(url)
@@ -156,7 +152,7 @@ class JobQueue(Service):
             return Submitted(task=self._present(task))
         self._queued += 1
         self._ring()
-        log.info("{task} is queued for {url}", task=task.id, url=url)
+        log.info("{task} is queued for {url}", task=task.id, url=task.url)
         return Submitted(task=self._present(task), cancel_key=key)
 
     async def cancel(self, task_id: TaskId, cancel_key: str) -> Task:
@@ -169,7 +165,7 @@ class JobQueue(Service):
     async def _cancel(self, task_id: TaskId, cancel_key: str) -> Task:
         if not fits(cancel_key, await self._store.cancel_hash(task_id)):
             raise CancelRefusedError("this is not the key that was given out when the task was created")
-        # In the store first: a kill after this line finds it cancelled, and a finish that comes later is refused.
+        # In the store first: then a kill finds it cancelled, and a finish that comes later is refused.
         if self._claiming:
             self._cancelled_meanwhile.add(task_id)
         task = await self._store.cancel(task_id)
@@ -278,10 +274,8 @@ class JobQueue(Service):
             )
         except CancelledError:
             raise
-        except TaskFailedError:
-            if running.dropped:
-                return None
-            raise
+        except TaskFailedError:  # cancelled in the store, while the results were on their way there
+            return None
         except StackvizError as error:
             return await self._fail(task, error.code, error.message)
         except Exception:  # noqa: BLE001  a defect must not take the queue along

@@ -29,15 +29,8 @@ DESCRIBE_S = 10.0
 _REFUSALS = (HostNotAllowedError, InvalidRequestError, NotFoundError, QueryNotUnderstoodError)
 
 
-def canonical(url: str) -> str:
-    """The job's log directory: host in small letters, no query or fragment, a slash at the end."""
-    parts = urlsplit(url.strip())
-    path = parts.path if parts.path.endswith("/") else parts.path + "/"
-    return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, "", ""))
-
-
 async def described(lookup: Lookup, url: str, clock: IReactorTime) -> Job:
-    """The job at ``url``: what ``lookup`` tells within DESCRIBE_S, else no more than the URL says.
+    """The job that ``url`` is of: what ``lookup`` tells within DESCRIBE_S, else what the URL says.
 
     Raises HostNotAllowedError and its like when the look-up refuses the URL itself.
     """
@@ -48,8 +41,15 @@ async def described(lookup: Lookup, url: str, clock: IReactorTime) -> Job:
         raise
     except (StackvizError, DeferredTimeoutError) as error:
         log.info("nothing is known of {url}: {error}", url=url, error=error)
-        return Job(url=url, name=_guessed_name(url))
-    return job if job.url == url else evolve(job, url=url)
+        return Job(url=_directory(url), name=_guessed_name(url))
+    return job if job.url is not None else evolve(job, url=_directory(url))
+
+
+def _directory(url: str) -> str:
+    """Without query and fragment, with a slash at its end."""
+    parts = urlsplit(url)
+    path = parts.path if parts.path.endswith("/") else parts.path + "/"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
 def _guessed_name(url: str) -> str:
