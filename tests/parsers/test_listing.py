@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Directory indexes: captured pages of real servers against the truth, and what is no index."""
+
+import gzip
+import json
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from stackviz_deployer.errors import ParseError, TooLargeError
+from stackviz_deployer.model import InputFile, ParseRequest, ParseResult
+from stackviz_deployer.parsers import listing
+
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "listings"
+BASE = "http://logs.example.org/1/2/"
+
+
+class ListingTestCase(SynchronousTestCase):
+    def read(self, page: bytes | str | Path, url: str = BASE, max_bytes: int = 32 << 20) -> ParseResult:
+        if not isinstance(page, Path):
+            path = Path(self.mktemp())
+            path.write_bytes(page.encode() if isinstance(page, str) else page)
+            page = path
+        return listing.parse(
+            ParseRequest(
+                parser="listing",
+                inputs=(InputFile(path=str(page), name="the index"),),
+                out_dir="/nonexistent",
+                max_bytes=max_bytes,
+                options={"url": url},
+            )
+        )
+
+    def entries(self, page: bytes | str | Path, url: str = BASE) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.read(page, url).data["entries"]
+        return entries
+
+    def names(self, page: bytes | str, url: str = BASE) -> list[str]:
+        return [entry["name"] for entry in self.entries(page, url)]
+
+
+class CapturedTests(ListingTestCase):
+    def test_odd_names(self) -> None:
+        """Five settings of Apache, and the other servers: the same names, folders and rough sizes."""
+        seen = 0
+        for path in sorted((FIXTURES / "small").glob("*.html")):
+            server, folder, _ = path.name.split(".")
+            if server == "swift-staticweb":  # of another tree
+                continue
+            url = "http://h/" if folder == "root" else f"http://h/{folder}/"
+            got = {entry["name"]: entry for entry in self.entries(path, url)}
+            got.pop(".hidden", None)  # nginx, whose word is the truth here, leaves it out
+            if folder == "empty":
+                self.assertEqual(got, {}, path.name)
+                continue
+            truth = json.loads((FIXTURES / "small" / f"TRUTH.{folder}.json").read_text(encoding="utf-8"))
+            self.assertEqual(sorted(got), sorted(entry["name"] for entry in truth), path.name)
+            for entry in truth:
+                name = entry["name"]
+                self.assertEqual(got[name]["dir"], entry["type"] == "directory", (path.name, name))
+                self.check_size(path.name, name, got[name]["size"], entry.get("size"))
+            seen += 1
+        self.assertGreater(seen, 15)
+
+    def check_size(self, page: str, name: str, size: int | None, truth: int | None) -> None:
+        if page.startswith(("apache-plain", "apache-404", "py", "caddy")) or truth is None:
+            self.assertIsNone(size, (page, name))
+            return
+        self.assertIsNotNone(size, (page, name))
+        assert size is not None
+        slack = truth * 0.2 if "human" in page else max(truth * 0.05, 110 if "lighttpd" in page else 51)
+        self.assertLessEqual(abs(size - truth), slack, (page, name))
+
+    def test_a_job(self) -> None:
+        truth = json.loads((FIXTURES / "job" / "TRUTH.json").read_text(encoding="utf-8"))
+        keys = {
+            "top": ".",
+            "logs": "logs",
+            "logs_": "logs",
+            "logs_libvirt_qemu_": "logs/libvirt/qemu",
+            "odd_20names_": "odd names",
+            "odd-names": "odd names",
+        }
+        later = {"job-output.json", "job-output.txt", "zuul-info"}  # added after most captures
+        for path in sorted((FIXTURES / "job").glob("*.html")):
+            server, _, rest = path.stem.partition("-")
+            style = ""
+            if server == "apache":
+                style, _, rest = rest.partition("-")
+            key = keys.get(rest.removeprefix("index-"))
+            if key is None:
+                continue
+            base = f"http://h/{style}/61/334961/2/check/gate-tempest-dsvm-full/a1b2c3d/".replace("h//", "h/")
+            url = base if key == "." else f"{base}{quote(key)}/"
+            got = {entry["name"]: entry for entry in self.entries(path, url)}
+            expected = dict(truth[key])
+            if server == "nginx":
+                expected.pop(".placeholder", None)
+            if server != "swift" and key == ".":
+                expected = {name: size for name, size in expected.items() if name not in later}
+            self.assertEqual(sorted(got), sorted(expected), path.name)
+            for name, size in expected.items():
+                self.assertEqual(got[name]["dir"], size is None, (path.name, name))
+                if server != "swift" or size is not None:
+                    self.assertTrue(got[name]["url"].startswith(url), got[name]["url"])
+
+    def test_an_error_page_is_no_index(self) -> None:
+        self.assertRaises(ParseError, self.read, FIXTURES / "job" / "apache-404.html")
+
+
+class RuleTests(ListingTestCase):
+    FANCY = (
+        '<table><tr><th><a href="?C=N;O=D">Name</a></th></tr>'
+        '<tr><td><a href="/1/">Parent Directory</a></td></tr>{}</table>'
+    )
+
+    def row(self, href: str, text: str = "x") -> str:
+        return self.FANCY.format(f'<tr><td><a href="{href}">{text}</a></td></tr>')
+
+    def test_what_is_not_below_is_dropped(self) -> None:
+        for href in (
+            "../",
+            "..",
+            "/",
+            "/1/",
+            "/1/2/",
+            "/1/3/x",
+            "/1/2/../x",
+            "http://evil.example/1/2/x",
+            "//evil.example/1/2/x",
+            "https://logs.example.org/1/2/x",
+            "http://logs.example.org.evil.example/1/2/x",
+            "http://logs.example.org@evil.example/1/2/x",
+            "javascript:alert(1)",
+            "JaVaScript:alert(1)",
+            "data:text/html,x",
+            "mailto:a@b",
+            "#top",
+            "",
+            ".",
+            "./",
+            "%2e%2e/",
+            "..%2fx",
+            "a%2fb",
+            "a%00b",
+            "a%5cb",
+            "a%0ab",
+            "x/y",
+            "x/y/index.html",
+            "x?download=1",
+        ):
+            self.assertEqual(self.names(self.row(href)), [], href)
+
+    def test_ways_to_write_an_href(self) -> None:
+        for href, name, url in (
+            ("x.txt", "x.txt", "x.txt"),
+            ("./colon:name.txt", "colon:name.txt", "colon:name.txt"),
+            ("/1/2/x", "x", "x"),
+            ("/1/%32/x", "x", "x"),
+            ("http://logs.example.org/1/2/x", "x", "x"),
+            ("//logs.example.org/1/2/x", "x", "x"),
+            ("a%20b+c%2525&amp;amp;%c3%a9.txt", "a b+c%25&amp;é.txt", "a%20b+c%2525&amp;%c3%a9.txt"),
+            ("a b.txt", "a b.txt", "a%20b.txt"),
+            ("café", "café", "caf%C3%A9"),
+            ("100%.txt", "100%.txt", "100%25.txt"),
+            ("./dstat-csv_log%2Etxt", "dstat-csv_log.txt", "dstat-csv_log%2Etxt"),
+        ):
+            (entry,) = self.entries(self.row(href))
+            self.assertEqual((entry["name"], entry["url"], entry["dir"]), (name, BASE + url, False))
+        for href in ("logs/", "logs/index.html"):
+            (entry,) = self.entries(self.row(href))
+            self.assertEqual((entry["name"], entry["url"], entry["dir"]), ("logs", BASE + href, True))
+        for link in ("<A HREF='x'>", '<a class="n"\n href = x >', '<a title="a" href="x" rel="nofollow">'):
+            page = f"<h1>Index of /</h1><UL><LI>{link}x</A></UL>"
+            self.assertEqual(self.names(page), ["x"], link)
+
+    def test_the_page_decides_the_base(self) -> None:
+        (entry,) = self.entries(self.row("x"), "http://h:8080/a/index.html?q=/b/")
+        self.assertEqual(entry["url"], "http://h:8080/a/x")
+        (entry,) = self.entries(self.row("x"), "sample:job/logs/")
+        self.assertEqual(entry["url"], "sample:job/logs/x")
+
+    def test_help_texts_around(self) -> None:
+        help_text = (
+            '<p>See <a href="overview.html">the overview</a></p><ul><li><a href="faq.html">FAQ</a></ul>'
+            '<table><tr><td><a href="one">1</a><td><a href="two">2</a><td><a href="three">3</a></table>'
+        )
+        index = self.row("console.html")
+        for page in (help_text + index, index + help_text, help_text + index + help_text):
+            self.assertEqual(self.names(page), ["console.html"])
+        plain = '<ul><li><a href="a"> a</a></li><li><a href="b"> b</a></li></ul>'
+        self.assertEqual(self.names(f'<p><a href="faq.html">FAQ</a></p>{plain}<a href="z">z</a>'), ["a", "b"])
+
+    def test_unclosed_help_text(self) -> None:
+        self.assertEqual(self.names("<table><tr><td>Welcome<ul><li>x" + self.row("a")), ["a"])
+
+    def test_no_index(self) -> None:
+        for page in (
+            "",
+            "<html><body><p>hello</p></body></html>",
+            '<ul><li><a href="about/">About us</a><li><a href="blog/">News</a></ul>',
+            '<table><tr><td><a href="https://elsewhere.example/">x</a></table>',
+            "\x00\x01\x02",
+        ):
+            self.assertRaises(ParseError, self.read, page)
+
+    def test_empty_folder_is_an_index(self) -> None:
+        self.assertEqual(self.names("<title>Directory listing for /x/</title><ul>\n</ul>"), [])
+        self.assertEqual(self.names('<pre><a href="../">../</a>\n</pre>'), [])
+
+    def test_charset(self) -> None:
+        self.assertEqual(self.names(self.row("café").encode()), ["café"])
+        self.assertEqual(self.names(self.row("café").encode("cp1252")), ["café"])
+
+    def test_compressed_page(self) -> None:
+        self.assertEqual(self.names(gzip.compress(self.row("a").encode())), ["a"])
+
+    def test_size_limit(self) -> None:
+        page = self.row("a")
+        self.read(page, max_bytes=len(page))
+        self.assertRaises(TooLargeError, self.read, page, max_bytes=len(page) - 1)
+
+    def test_too_many_entries(self) -> None:
+        links = "".join(f'<li><a href="{i}">{i}</a>\n' for i in range(listing.MAX_ENTRIES + 1))
+        found = self.read(f"<h1>Index of /</h1><ul>{links}</ul>", "http://h/")
+        self.assertLess(len(json.dumps(found.data)), 4 << 20)
+        (warning,) = found.warnings
+        self.assertIn("too many entries", warning)
+
+    def test_five_thousand_entries_are_quick(self) -> None:
+        rows = "".join(
+            f'<tr><td><img src="/i.gif" alt="[TXT]"></td><td><a href="screen-{i}.gz">screen-{i}.gz</a></td>'
+            '<td align="right">2016-02-09 03:33  </td><td align="right">1.2K</td><td>&nbsp;</td></tr>\n'
+            for i in range(5000)
+        )
+        page = self.FANCY.format(rows)
+        started = time.process_time()
+        self.assertEqual(len(self.entries(page)), 5000)
+        self.assertLess(time.process_time() - started, 0.5)  # 20 to 30 ms when nobody else computes
+
+    def test_hostile_pages_take_linear_time(self) -> None:
+        for piece in (
+            "<a ",
+            "<table>",
+            '<a href="x',
+            "<a href=../>",
+            "<a href=y>x</a> ",
+            "<title>",
+            "<a q>1:00 ",
+        ):
+            page = "<h1>Index of /</h1><pre>" + piece * (2_000_000 // len(piece))
+            started = time.process_time()
+            self.read(page)
+            self.assertLess(time.process_time() - started, 5, piece)
+
+
+class PropertyTests(ListingTestCase):
+    NAME = st.text(
+        st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/\\"), min_size=1, max_size=60
+    ).filter(lambda name: name not in (".", ".."))
+
+    @given(st.lists(NAME, unique=True, max_size=20))
+    @settings(max_examples=60, deadline=None)
+    def test_names_survive_the_way(self, names: list[str]) -> None:
+        rows = "".join(f'<li><a href="{quote("./" + n, safe="/.")}">…</a></li>' for n in names)
+        self.assertEqual(self.names(f"<h1>Index of /</h1><ul>{rows}</ul>"), names)
+
+    @given(st.text(alphabet="<>a hrefpul/=\"'&;?#.:%\n0123", max_size=300))
+    @settings(max_examples=200, deadline=None)
+    def test_nothing_leads_out(self, soup: str) -> None:
+        for entry in self.entries("<h1>Index of /</h1><pre>" + soup):
+            self.assertTrue(entry["url"].startswith(BASE), entry)
+            self.assertNotIn(entry["name"], ("", ".", ".."))
+            self.assertNotIn("/", entry["name"])
