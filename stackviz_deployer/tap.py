@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``twistd stackviz-deployer``: its options, and the one place that builds concrete objects."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.application import strports
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
+from twisted.python import usage
+
+from stackviz_deployer import __version__
+from stackviz_deployer.config import DEFAULT_HTTP, DEFAULT_JJB, Config, load
+from stackviz_deployer.errors import ConfigError
+from stackviz_deployer.model import Job
+
+
+class Options(usage.Options):
+    """What ``twistd stackviz-deployer --help`` shows."""
+
+    longdesc = (
+        "Look up OpenStack CI jobs, scrape them and serve a StackViz site for each run. "
+        "Everything else is set in the configuration file; etc/stackviz-deployer.yaml shows all keys."
+    )
+    optParameters = [  # noqa: RUF012 - Twisted's way to declare options
+        ["config", None, None, "YAML configuration file (default: none, every key has a default)"],
+        [
+            "state-dir",
+            None,
+            None,
+            "Directory of database, blobs and temporary files (default: $STATE_DIRECTORY, else ./var)",
+        ],
+        [
+            "stackviz",
+            None,
+            None,
+            "StackViz build directory, or http:// URL of its development server (default: built-in viewer)",
+        ],
+        [
+            "jjb-yaml-path",
+            None,
+            None,
+            f"Job Builder's YAML, to name consoles' scripts (default: $JJB_YAML_PATH, else ./{DEFAULT_JJB})",
+        ],
+    ]
+    config: Config
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's own
+        self._http: list[str] = []
+
+    def opt_http(self, endpoint: str) -> None:
+        self._http.append(endpoint)
+
+    opt_http.__doc__ = (
+        f"Where to listen: a Twisted server endpoint description; may be given several times "
+        f"(default: {DEFAULT_HTTP})"
+    )
+
+    def opt_version(self) -> None:
+        """Show the version and exit."""
+        print(f"stackviz-deployer {__version__}")  # noqa: T201 - what the option is for
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """Read the configuration; what is wrong with it ends twistd with a message and status 1."""
+        given: dict[str, Any] = {
+            "http": self._http or None,
+            "state_dir": self["state-dir"],
+            "stackviz": self["stackviz"],
+            "jjb_yaml_path": self["jjb-yaml-path"],
+        }
+        try:
+            self.config = load(self["config"], given, os.environ)
+        except ConfigError as error:
+            raise usage.UsageError(error.message) from error
+
+
+def makeService(options: Options) -> IService:
+    """The daemon, not yet started."""
+    from twisted.internet import reactor  # noqa: PLC0415 - the global reactor enters here and nowhere else
+
+    return build(options.config, reactor)
+
+
+def build(config: Config, reactor: Any) -> IService:
+    """Every part of the daemon, in the order in which they start (they stop the other way round).
+
+    ``reactor`` is the real one.  Raises ConfigError, and OSError when an endpoint is taken.
+    """
+    # Klein installs the reactor when it is imported, which must not happen while options are read.
+    from stackviz_deployer.cpu import WorkerPool  # noqa: PLC0415
+    from stackviz_deployer.jobs.pipeline import Pipeline  # noqa: PLC0415
+    from stackviz_deployer.jobs.queue import JobQueue  # noqa: PLC0415
+    from stackviz_deployer.jobs.sweeper import Sweeper  # noqa: PLC0415
+    from stackviz_deployer.listing.directory import DirectoryListing  # noqa: PLC0415
+    from stackviz_deployer.lookup.service import LookupService  # noqa: PLC0415
+    from stackviz_deployer.net.fetch import HttpFetcher  # noqa: PLC0415
+    from stackviz_deployer.scrapers import SCRAPERS  # noqa: PLC0415
+    from stackviz_deployer.service import Staged  # noqa: PLC0415
+    from stackviz_deployer.store.blobs import FileBlobStore  # noqa: PLC0415
+    from stackviz_deployer.store.database import Database  # noqa: PLC0415
+    from stackviz_deployer.store.tasks import SqliteTaskStore  # noqa: PLC0415
+    from stackviz_deployer.web.api import Api  # noqa: PLC0415
+    from stackviz_deployer.web.blobs import FileThreads  # noqa: PLC0415
+    from stackviz_deployer.web.health import Health  # noqa: PLC0415
+    from stackviz_deployer.web.site import make_site  # noqa: PLC0415
+    from stackviz_deployer.web.static import packaged_public  # noqa: PLC0415
+
+    package = resources.files("stackviz_deployer")
+    samples = Path(str(package.joinpath("sample")))
+    database = Database(config.state_dir / "stackviz.sqlite3", reactor)
+    store = SqliteTaskStore(database, lambda: time.time_ns() // 1_000_000)
+    blobs = FileBlobStore(config.state_dir, reactor)
+    cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes)
+    fetcher = HttpFetcher(
+        reactor,
+        allowed=(*config.log_hosts, *(urlsplit(gerrit.url).netloc for gerrit in config.gerrits)),
+        private_networks=config.private_networks,
+        resolve=config.resolve,
+        sample_root=samples,
+    )
+    lookup = LookupService(
+        fetcher=fetcher,
+        cpu=cpu,
+        gerrits=config.gerrits,
+        samples=[Job.from_json(job) for job in json.loads((samples / "jobs.json").read_bytes())],
+        limits=config.limits,
+        clock=reactor,
+        scratch=blobs.scratch,
+    )
+    pipeline = Pipeline(
+        listing=DirectoryListing(fetcher=fetcher, cpu=cpu, limits=config.limits),
+        fetcher=fetcher,
+        cpu=cpu,
+        blobs=blobs,
+        scrapers=SCRAPERS,
+        limits=config.limits,
+        clock=reactor,
+        scratch=blobs.scratch,
+        jjb_yaml_path=config.jjb_yaml_path,
+        jjb_cache_dir=config.state_dir / "cache" / "jjb",
+    )
+    queue = JobQueue(
+        store=store,
+        pipeline=pipeline,
+        lookup=lookup,
+        fetcher=fetcher,
+        clock=reactor,
+        scrapes=config.scrapes,
+        limits=config.limits,
+    )
+    threads = FileThreads(reactor)
+
+    def probe() -> Mapping[str, Any]:
+        parts = {"queue": queue.health(), "workers": cpu.health()}
+        return {**parts, "reasons": [reason for part in parts.values() for reason in part["reasons"]]}
+
+    site = make_site(
+        api=Api(
+            lookup=lookup, tasks=queue, blobs=blobs, in_thread=threads.run, clock=reactor, version=__version__
+        ),
+        health=Health(version=__version__, probe=probe),
+        tasks=queue,
+        public=packaged_public(),
+        stackviz=config.stackviz,
+        reactor=reactor,
+    )
+    daemon = Staged(reactor)
+    for child in (database, blobs, cpu, _Closing(fetcher), threads, Sweeper(store, blobs), queue):
+        daemon.addService(child)  # type: ignore[no-untyped-call]  # Twisted has no types here
+    for endpoint in config.http:
+        listening = strports.service(endpoint, site, reactor=reactor)
+        daemon.addService(listening)  # type: ignore[no-untyped-call]  # likewise
+    return daemon
+
+
+class _Closing(Service):
+    """Closes the fetcher's connections when its turn comes."""
+
+    def __init__(self, fetcher: Any) -> None:
+        self._fetcher = fetcher
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's own
+        return Deferred.fromCoroutine(self._fetcher.close())
