@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which status each pixel of a lane shows.  The worst that touches a pixel wins it, and every test touches at least
+// one, so nothing can vanish however far one zooms out.
+import { lowerBound } from "./testset.js";
+import { TEST_STATUSES } from "./status.js";
+
+/** @typedef {import("./testset.js").TestSet} TestSet */
+
+/** @typedef {{ids: Uint32Array, start: Float64Array, end: Float64Array, reach: Float64Array}} Row tests by start; reach = latest end so far */
+
+/** @typedef {{rows: Row[][], width: number, next: Int32Array}} LaneIndex rows[lane][status] */
+
+/** Added to a status in a painted column: all its tests are filtered out. */
+export const DIMMED = 8;
+
+/**
+ * @param {TestSet} tests
+ * @returns {LaneIndex}
+ */
+export function indexLanes(tests) {
+  /** @type {number[][][]} */
+  const lists = tests.workers.map(() => Array.from({ length: 5 }, () => []));
+  for (const i of tests.byStart) lists[tests.lane[i]][tests.status[i]].push(i);
+  const rows = lists.map((byStatus) => byStatus.map((ids) => makeRow(tests, ids)));
+  return { rows, width: 0, next: new Int32Array(0) };
+}
+
+/**
+ * @param {TestSet} tests
+ * @param {number[]} list
+ * @returns {Row}
+ */
+function makeRow(tests, list) {
+  const ids = Uint32Array.from(list);
+  const start = Float64Array.from(ids, (i) => tests.start[i]);
+  const end = Float64Array.from(ids, (i) => tests.end[i]);
+  const reach = new Float64Array(ids.length);
+  let latest = -Infinity;
+  for (let k = 0; k < ids.length; k += 1) {
+    latest = Math.max(latest, end[k]);
+    reach[k] = latest;
+  }
+  return { ids, start, end, reach };
+}
+
+/**
+ * The part of a row that can touch the range; both ends by binary search.
+ * @param {Row} row
+ * @param {number} from_ms
+ * @param {number} to_ms
+ */
+export function rowSpan(row, from_ms, to_ms) {
+  const last = lowerBound(row.start, to_ms);
+  return { first: Math.min(lowerBound(row.reach, from_ms), last), last };
+}
+
+/**
+ * Paint a lane into columns: `into[x]` becomes a status (plus DIMMED), 0 where nothing ran.
+ * Each column is written once: columns that are taken are skipped by links, so that a lane of tests that all overlap
+ * costs no more than one in which none do.
+ * @param {LaneIndex} index
+ * @param {number} lane
+ * @param {{from_ms: number, to_ms: number}} range
+ * @param {Uint8Array} into one byte a pixel
+ * @param {Uint8Array|null} mask 1 = the filter lets this test through; null: all
+ */
+export function paintLane(index, lane, range, into, mask) {
+  const width = into.length;
+  if (index.width !== width) {
+    index.width = width;
+    index.next = new Int32Array(width + 1);
+  }
+  const next = index.next;
+  for (let x = 0; x <= width; x += 1) next[x] = x;
+  into.fill(0);
+  const scale = width / (range.to_ms - range.from_ms);
+  for (const dimmed of mask ? [false, true] : [false]) {
+    for (const status of TEST_STATUSES) {
+      const row = index.rows[lane][status];
+      const { first, last } = rowSpan(row, range.from_ms, range.to_ms);
+      const value = dimmed ? status + DIMMED : status;
+      for (let k = first; k < last; k += 1) {
+        if (row.end[k] < range.from_ms || (mask !== null && (mask[row.ids[k]] === 1) === dimmed)) continue;
+        const x0 = Math.max(0, Math.floor((row.start[k] - range.from_ms) * scale));
+        const x1 = Math.min(width, Math.max(x0 + 1, Math.floor((row.end[k] - range.from_ms) * scale)));
+        for (let x = free(next, x0); x < x1; x = free(next, x + 1)) {
+          into[x] = value;
+          next[x] = x + 1;
+        }
+      }
+    }
+  }
+}
+
+/** The first column from x on that is not painted yet. @param {Int32Array} next @param {number} x */
+function free(next, x) {
+  let root = x;
+  while (next[root] !== root) root = next[root];
+  for (let at = x; next[at] !== root; ) {
+    const step = next[at];
+    next[at] = root;
+    at = step;
+  }
+  return root;
+}
+
+/**
+ * The columns in which something failed, over all lanes, at least `apart` pixels from each other.
+ * @param {LaneIndex} index
+ * @param {readonly number[]} statuses
+ * @param {{from_ms: number, to_ms: number}} range
+ * @param {number} width
+ * @param {number} apart
+ * @returns {number[]}
+ */
+export function markerColumns(index, statuses, range, width, apart) {
+  const scale = width / (range.to_ms - range.from_ms);
+  const hit = new Uint8Array(width + 1);
+  for (const byStatus of index.rows) {
+    for (const status of statuses) {
+      const row = byStatus[status];
+      const { first, last } = rowSpan(row, range.from_ms, range.to_ms);
+      for (let k = first; k < last; k += 1) {
+        // A failure stands where it ended: that is when it failed.
+        const x = Math.floor((row.end[k] - range.from_ms) * scale);
+        if (row.end[k] >= range.from_ms) hit[Math.min(width, Math.max(0, x))] = 1;
+      }
+    }
+  }
+  const columns = [];
+  for (let x = 0; x <= width; x += 1) {
+    if (hit[x] && (columns.length === 0 || x - columns[columns.length - 1] >= apart)) columns.push(x);
+  }
+  return columns;
+}
+
+/**
+ * The test that a pointer means: the worst of those under it, else the nearest within `slack_ms`, -1 for none.
+ * @param {LaneIndex} index
+ * @param {number} lane
+ * @param {number} ms
+ * @param {number} slack_ms
+ */
+export function testAt(index, lane, ms, slack_ms) {
+  let best = -1;
+  let bestDistance = Infinity;
+  for (const status of TEST_STATUSES) {
+    const row = index.rows[lane][status];
+    const { first, last } = rowSpan(row, ms - slack_ms, ms + slack_ms);
+    for (let k = last - 1; k >= first; k -= 1) {
+      const distance = ms < row.start[k] ? row.start[k] - ms : ms > row.end[k] ? ms - row.end[k] : 0;
+      if (distance <= slack_ms && distance < bestDistance) {
+        best = row.ids[k];
+        bestDistance = distance;
+      }
+      if (bestDistance === 0) return best;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which charts a dstat file can fill, and what they show of it.
+import { formatBytes, formatPercent, formatRate, niceMax } from "./ticks.js";
+
+/** @typedef {import("./dstat.js").Dstat} Dstat */
+
+/** @typedef {{label: string, values: Float32Array, colour: number}} Series colour: 1 to 4, of the theme */
+
+/**
+ * @typedef {object} Chart
+ * @property {string} key
+ * @property {string} name
+ * @property {boolean} stacked the series are parts of one whole
+ * @property {Series[]} series
+ * @property {(value: number) => string} format
+ * @property {(most: number) => number} top of the scale, given the largest value that is shown
+ */
+
+/** @typedef {{key: string, name: string, stacked: boolean, series: [string, number, string[]][], format: (value: number) => string, top: (most: number) => number}} Wanted */
+
+/** @type {Wanted[]} */
+const CHARTS = [
+  {
+    key: "cpu",
+    name: "CPU",
+    stacked: true,
+    series: [
+      ["user", 1, ["total_cpu_usage/usr"]],
+      ["system", 3, ["total_cpu_usage/sys"]],
+      ["wait", 2, ["total_cpu_usage/wai"]],
+      ["steal", 4, ["total_cpu_usage/stl"]],
+    ],
+    format: formatPercent,
+    top: () => 100,
+  },
+  { key: "memory", name: "Memory", stacked: false, series: [["used", 1, ["memory_usage/used"]]], format: formatBytes, top: (most) => niceMax(most, 1024) },
+  {
+    key: "disk",
+    name: "Disk",
+    stacked: false,
+    series: [
+      ["read", 1, ["dsk_total/read"]],
+      ["write", 2, ["dsk_total/writ"]],
+    ],
+    format: formatRate,
+    top: (most) => niceMax(most, 1024),
+  },
+  {
+    key: "network",
+    name: "Network",
+    stacked: false,
+    series: [
+      ["receive", 1, ["net_total/recv"]],
+      ["send", 2, ["net_total/send"]],
+    ],
+    format: formatRate,
+    top: (most) => niceMax(most, 1024),
+  },
+];
+
+/**
+ * @param {Dstat} dstat
+ * @returns {Chart[]} only those of which there is a number
+ */
+export function chartsOf(dstat) {
+  const charts = [];
+  for (const wanted of CHARTS) {
+    /** @type {Series[]} */
+    const series = [];
+    for (const [label, colour, keys] of wanted.series) {
+      const values = keys.map((key) => dstat.columns.get(key)).find((found) => found !== undefined);
+      if (values && values.some((value) => !Number.isNaN(value))) series.push({ label, values, colour });
+    }
+    if (series.length) charts.push({ ...wanted, series });
+  }
+  return charts;
+}
+
+/**
+ * The rows that fall on each pixel of a range: column x holds rows edges[x] to edges[x + 1].
+ * @param {Float64Array} time
+ * @param {{from_ms: number, to_ms: number}} range
+ * @param {number} width
+ */
+export function columnEdges(time, range, width) {
+  const edges = new Uint32Array(width + 1);
+  const step = (range.to_ms - range.from_ms) / width;
+  let row = bound(time, range.from_ms);
+  for (let x = 0; x <= width; x += 1) {
+    const from = range.from_ms + x * step;
+    while (row < time.length && time[row] < from) row += 1;
+    edges[x] = row;
+  }
+  return edges;
+}
+
+/** @param {Float64Array} time @param {number} ms */
+function bound(time, ms) {
+  let low = 0;
+  let high = time.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (time[middle] < ms) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * @typedef {object} Columns what is left of a series when many rows fall on a pixel; NaN where there is none
+ * @property {Float32Array} low
+ * @property {Float32Array} high
+ * @property {Float32Array} mean
+ */
+
+/**
+ * @param {Float32Array} values
+ * @param {Uint32Array} edges
+ * @returns {Columns}
+ */
+export function reduceColumns(values, edges) {
+  const width = edges.length - 1;
+  const low = new Float32Array(width).fill(NaN);
+  const high = new Float32Array(width).fill(NaN);
+  const mean = new Float32Array(width).fill(NaN);
+  for (let x = 0; x < width; x += 1) {
+    let least = Infinity;
+    let most = -Infinity;
+    let sum = 0;
+    let n = 0;
+    for (let row = edges[x]; row < edges[x + 1]; row += 1) {
+      const value = values[row];
+      if (Number.isNaN(value)) continue;
+      if (value < least) least = value;
+      if (value > most) most = value;
+      sum += value;
+      n += 1;
+    }
+    if (n > 0) {
+      low[x] = least;
+      high[x] = most;
+      mean[x] = sum / n;
+    }
+  }
+  return { low, high, mean };
+}
+
+/**
+ * The rows of stacked series added up, so that their peaks are those of moments that were.
+ * @param {Series[]} series
+ */
+export function total(series) {
+  const sum = new Float32Array(series[0].values.length);
+  for (const { values } of series) for (let i = 0; i < sum.length; i += 1) sum[i] += Number.isNaN(values[i]) ? 0 : values[i];
+  return sum;
+}
+
+/**
+ * The row that was measured at a moment, -1 when the nearest is more than two steps off.
+ * @param {Dstat} dstat
+ * @param {number} ms
+ */
+export function rowAt(dstat, ms) {
+  const after = bound(dstat.time, ms);
+  const before = Math.max(0, after - 1);
+  const at = after < dstat.time.length && Math.abs(dstat.time[after] - ms) <= Math.abs(dstat.time[before] - ms) ? after : before;
+  return Math.abs(dstat.time[at] - ms) <= dstat.step_ms * 2 ? at : -1;
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run's tests as columns: what 50,000 objects would cost in memory and time, arrays do not.
+import { testStatus } from "./status.js";
+
+/** @typedef {import("./types.js").TestJson} TestJson */
+
+/**
+ * Test `i` is the i-th of the `subunit` artifact, which is also its ordinal in `subunit-details`.
+ * @typedef {object} TestSet
+ * @property {number} count
+ * @property {string[]} names
+ * @property {Float64Array} start ms UTC
+ * @property {Float64Array} end ms UTC, never before start
+ * @property {Uint8Array} status see status.js
+ * @property {Uint16Array} lane index into `workers`
+ * @property {(readonly string[])[]} tags besides the worker's
+ * @property {string[]} workers labels of the lanes
+ * @property {number} from_ms of the whole run
+ * @property {number} to_ms
+ * @property {Uint32Array} byStart tests in order of their start
+ * @property {number[]} counts tests by status
+ */
+
+const NO_TAGS = Object.freeze(/** @type {string[]} */ ([]));
+
+/**
+ * @param {readonly TestJson[]} json
+ * @returns {TestSet}
+ */
+export function makeTestSet(json) {
+  const count = json.length;
+  const names = new Array(count);
+  const start = new Float64Array(count);
+  const end = new Float64Array(count);
+  const status = new Uint8Array(count);
+  const worker = new Int32Array(count);
+  const tags = new Array(count);
+  const counts = [0, 0, 0, 0, 0];
+  let from_ms = Infinity;
+  let to_ms = -Infinity;
+  for (let i = 0; i < count; i += 1) {
+    const test = json[i];
+    names[i] = test.name;
+    start[i] = Date.parse(test.timestamps[0]);
+    end[i] = Math.max(start[i], Date.parse(test.timestamps[1]));
+    status[i] = testStatus(test.status, test.tags);
+    counts[status[i]] += 1;
+    worker[i] = workerOf(test.tags);
+    const others = test.tags.filter((tag) => !WORKER.test(tag));
+    tags[i] = others.length ? others : NO_TAGS;
+    if (start[i] < from_ms) from_ms = start[i];
+    if (end[i] > to_ms) to_ms = end[i];
+  }
+  if (!(to_ms > from_ms)) {
+    from_ms = Number.isFinite(from_ms) ? from_ms : 0;
+    to_ms = from_ms + 1000;
+  }
+  const { lane, workers } = makeLanes(worker, tags);
+  return { count, names, start, end, status, lane, tags, workers, from_ms, to_ms, byStart: orderBy(start), counts };
+}
+
+const WORKER = /^worker-(\d{1,6})$/;
+
+/** @param {readonly string[]} tags */
+function workerOf(tags) {
+  for (const tag of tags) {
+    const match = WORKER.exec(tag);
+    if (match) return Number(match[1]);
+  }
+  return -1;
+}
+
+/**
+ * Lanes in the order of the workers' numbers.  Where the server renumbered them, the lane bears the original label.
+ * @param {Int32Array} worker
+ * @param {(readonly string[])[]} tags
+ */
+function makeLanes(worker, tags) {
+  const numbers = [...new Set(worker)].sort((a, b) => a - b);
+  const laneOf = new Map(numbers.map((number, i) => [number, i]));
+  const workers = numbers.map((number) => (number < 0 ? "no worker" : `worker ${number}`));
+  const lane = new Uint16Array(worker.length);
+  for (let i = 0; i < worker.length; i += 1) {
+    const at = laneOf.get(worker[i]) ?? 0;
+    lane[i] = at;
+    for (const tag of tags[i]) if (tag.startsWith("orig:")) workers[at] = tag.slice(5).replace("-", " ");
+  }
+  return { lane, workers };
+}
+
+/**
+ * Indices in the order of their values, equal ones as they stood.
+ * @param {Float64Array} values
+ */
+export function orderBy(values) {
+  const order = Uint32Array.from(values, (_, i) => i);
+  return order.sort((a, b) => values[a] - values[b] || a - b);
+}
+
+/**
+ * A test's name in two parts: where it is, and what it is called.
+ * @param {string} name
+ */
+export function splitName(name) {
+  // Dots inside brackets belong to the parameters of a scenario, not to the path.
+  const bracket = name.search(/[([]/);
+  const head = bracket > 0 ? name.slice(0, bracket) : name;
+  const dot = head.lastIndexOf(".");
+  return { path: dot > 0 ? name.slice(0, dot) : "", short: name.slice(dot + 1) || name };
+}
+
+/**
+ * The class that a test is of, for a name that says what failed without the whole path.
+ * @param {string} name
+ */
+export function classOf(name) {
+  const { path } = splitName(name);
+  return path.slice(path.lastIndexOf(".") + 1);
+}
+
+/**
+ * The index of the first value that is not below, in ascending `values`.
+ * @param {ArrayLike<number>} values
+ * @param {number} value
+ */
+export function lowerBound(values, value) {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle] < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

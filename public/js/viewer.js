@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// The site of a task: load it, and keep what is shown and the address in step.
+import { ApiError, blobJson, blobText, task as askTask } from "./api.js";
+import { byId, fill, h } from "./dom.js";
+import { C } from "./lib/classes.js";
+import { parseDstat } from "./lib/dstat.js";
+import { arrangeArtifacts } from "./lib/runs.js";
+import { makeTestSet } from "./lib/testset.js";
+import { formatState, parseState } from "./lib/urlstate.js";
+import { consoleView } from "./views/console.js";
+import { messageOf, missingView } from "./views/ending.js";
+import { bindKeys } from "./views/keys.js";
+import { notice, skeleton, warningList } from "./views/notice.js";
+import { makeRunView } from "./views/runview.js";
+import { headerView } from "./views/summary.js";
+
+/** @typedef {import("./lib/runs.js").Run} Run */
+/** @typedef {import("./lib/urlstate.js").ViewState} ViewState */
+
+const main = byId("main");
+const runBox = h("div", { class: "run" });
+const consoleBox = h("div", null);
+const choiceBox = h("div", { class: "run-choice" });
+
+/** @type {ViewState} */
+let state = parseState(location.hash);
+/** @type {ReturnType<typeof makeRunView>|null} */
+let view = null;
+/** @type {ReturnType<typeof arrangeArtifacts>} */
+let parts = { runs: [], dstats: [], consoles: [] };
+let loading = 0;
+let writing = 0;
+
+/**
+ * Change what is shown.  A selection can be gone back from; a range or a filter takes the place of the one before.
+ * @param {Partial<ViewState>} change
+ */
+function set(change) {
+  const before = state;
+  state = { ...state, ...change };
+  const stepped = state.test !== before.test || state.group !== before.group;
+  clearTimeout(writing);
+  const write = () => {
+    const address = location.pathname + location.search + formatState(state);
+    if (stepped) history.pushState(null, "", address);
+    else history.replaceState(null, "", address);
+  };
+  if (stepped) write();
+  else writing = window.setTimeout(write, 150);
+  if (state.group !== before.group) void showRun();
+  else view?.apply(state, before);
+}
+
+async function start() {
+  const uuid = /^\/s\/([^/]+)/.exec(location.pathname)?.[1];
+  if (!uuid) {
+    missingView(main, "No such site", "The address of a site looks like /s/<id>/.");
+    return;
+  }
+  try {
+    const task = await askTask(uuid);
+    headerView(byId("job"), task);
+    parts = arrangeArtifacts(task.artifacts);
+    fill(main, warningList(task.warnings, "The scrape left something out"), choiceBox, runBox, consoleBox);
+    if (!parts.runs.length) fill(runBox, notice("info", "This job has no test results", parts.consoles.length ? "Its console is below." : null));
+    else await showRun();
+    fill(consoleBox, ...parts.consoles.map(consoleView));
+    if (parts.consoles.length && !parts.runs.length) consoleBox.querySelector("details")?.setAttribute("open", "");
+  } catch (error) {
+    // Not ready, failed, expired: the server has a page that says so.
+    if (error instanceof ApiError && [409, 410, 422].includes(error.status) && !sessionStorage.getItem(`again ${uuid}`)) {
+      sessionStorage.setItem(`again ${uuid}`, "1");
+      location.reload();
+      return;
+    }
+    missingView(main, error instanceof ApiError && error.status === 404 ? "No such site" : "The site cannot be shown", messageOf(error));
+  }
+}
+
+async function showRun() {
+  loading += 1;
+  const mine = loading;
+  const run = parts.runs.find((one) => one.name === state.group) ?? parts.runs[0];
+  if (!run) return;
+  view?.stop();
+  view = null;
+  showChoice(run);
+  fill(runBox, skeleton(10, "Loading the test results"));
+  try {
+    const [tests, stats, dstat] = await Promise.all([
+      run.subunit ? blobJson(run.subunit.id).then(makeTestSet) : null,
+      run.stats ? /** @type {Promise<import("./lib/types.js").StatsJson>} */ (blobJson(run.stats.id)) : null,
+      loadDstat(),
+    ]);
+    if (mine !== loading) return;
+    const warnings = warningList(stats?.warnings, "The results are not complete");
+    if (!tests || tests.count === 0) {
+      fill(runBox, notice("warn", "No test ran", "The results hold not a single test. What was found instead:"), warnings);
+      return;
+    }
+    view = makeRunView({ tests, stats, dstat: dstat.text === null ? null : parseDstat(dstat.text, tests.from_ms), details: run.details, state: () => state, set });
+    fill(runBox, warnings, dstat.trouble && notice("warn", "The machine's measurements could not be loaded", dstat.trouble), view.element);
+    view.apply(state, null);
+  } catch (error) {
+    if (mine !== loading) return;
+    const again = h("button", { type: "button", class: C.button, onclick: () => void showRun() }, "Try again");
+    fill(runBox, notice("bad", "The test results could not be loaded", messageOf(error), again));
+  }
+}
+
+/** What could not be measured must not hide the tests. @returns {Promise<{text: string|null, trouble: string|null}>} */
+async function loadDstat() {
+  const [dstat] = parts.dstats;
+  if (!dstat) return { text: null, trouble: null };
+  try {
+    return { text: await blobText(dstat.id), trouble: null };
+  } catch (error) {
+    return { text: null, trouble: messageOf(error) };
+  }
+}
+
+/** @param {Run} current */
+function showChoice(current) {
+  if (parts.runs.length < 2) return;
+  const select = h("select", { id: "run", onchange: () => set({ group: select.value, range: null, test: "" }) });
+  for (const { name } of parts.runs) select.append(h("option", { value: name, selected: name === current.name }, name));
+  fill(choiceBox, h("label", { for: "run" }, `${parts.runs.length} test runs: `), select);
+}
+
+addEventListener("popstate", () => {
+  const before = state;
+  state = parseState(location.hash);
+  if (state.group !== before.group) void showRun();
+  else view?.apply(state, before);
+});
+bindKeys({ view: () => view, set });
+void start();

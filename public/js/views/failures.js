@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list beside the timeline: failures by cause, skips by reason, the slowest tests.
+import { h } from "../dom.js";
+import { C } from "../lib/classes.js";
+import { groupFailures, groupSkips } from "../lib/failures.js";
+import { sortTests } from "../lib/filter.js";
+import { TEST_STATUS } from "../lib/status.js";
+import { classOf, splitName } from "../lib/testset.js";
+import { counted } from "../lib/ticks.js";
+import { formatLength, formatMoment } from "../lib/times.js";
+import { kindIcon } from "./icons.js";
+
+/** @typedef {import("../lib/testset.js").TestSet} TestSet */
+/** @typedef {import("../lib/types.js").StatsJson} StatsJson */
+
+const FIRST_TESTS = 6;
+const MORE_TESTS = 200;
+const SLOWEST = 10;
+
+/**
+ * @param {{tests: TestSet, stats: StatsJson|null, zone: () => import("../lib/times.js").Zone, onSelect: (test: number) => void}} options
+ */
+export function makeFailures({ tests, stats, zone, onSelect }) {
+  const element = h("div", { class: "findings" });
+  /** @type {Map<number, HTMLButtonElement>} */
+  const buttons = new Map();
+  /** Lists that can show more, so that a selected test can be brought to light. @type {Map<number, () => void>} */
+  const unfold = new Map();
+  let selected = -1;
+  const details = new Map((stats?.failures ?? []).map((failure) => [failure.name, failure.details]));
+  const byName = new Map(tests.names.map((name, i) => [name, i]));
+
+  function render() {
+    buttons.clear();
+    unfold.clear();
+    element.replaceChildren(failuresSection(), ...skipsSection(), slowestSection());
+    mark();
+  }
+
+  function failuresSection() {
+    const causes = groupFailures(tests, details);
+    const total = causes.reduce((sum, cause) => sum + cause.tests.length, 0);
+    const title = h("h2", { id: "failures" }, total ? counted(total, "failure") : "No failures");
+    if (!total) return h("section", { class: C.section }, title, h("p", { class: C.muted }, `All ${counted(tests.count - tests.counts[2], "test")} that ran passed.`));
+    const by = h("span", { class: C.muted }, causes.length < total ? `${counted(causes.length, "cause")}, the first in time first` : "the first in time first");
+    return h("section", { class: C.section }, h("div", { class: C.groupHead }, title, by), ...causes.map(causeView));
+  }
+
+  /** @param {import("../lib/failures.js").Cause} cause */
+  function causeView(cause) {
+    const many = cause.tests.length > 1;
+    const head = h("div", { class: C.causeHead }, many && h("span", { class: "cause-count" }, `${cause.tests.length} ×`), h("p", { class: C.causeText, title: cause.text }, cause.text));
+    return h("article", { class: "cause" }, head, testList(cause.tests));
+  }
+
+  /** @param {readonly number[]} ids */
+  function testList(ids) {
+    const list = h("ul", { class: C.causeTests });
+    let shown = 0;
+    const more = h("button", { type: "button", class: C.buttonQuiet, onclick: () => extend(MORE_TESTS) });
+    /** @param {number} count */
+    function extend(count) {
+      for (const i of ids.slice(shown, shown + count)) list.append(h("li", null, testButton(i)));
+      shown = Math.min(ids.length, shown + count);
+      more.hidden = shown >= ids.length;
+      more.textContent = `${ids.length - shown} more`;
+      mark();
+    }
+    extend(FIRST_TESTS);
+    for (const i of ids) unfold.set(i, () => extend(ids.length));
+    return h("div", null, list, more);
+  }
+
+  /** @param {number} i */
+  function testButton(i) {
+    const name = tests.names[i];
+    const button = h(
+      "button",
+      { type: "button", class: "test-link", title: name.slice(0, 1000), onclick: () => onSelect(i) },
+      kindIcon(TEST_STATUS[tests.status[i]].kind),
+      h("span", { class: C.testName }, h("span", { class: C.muted }, classOf(name) ? `${classOf(name)}.` : ""), splitName(name).short),
+      h("span", { class: C.muted }, `${formatMoment(tests.end[i], zone(), tests.from_ms)} · ${formatLength((tests.end[i] - tests.start[i]) / 1000)}`),
+    );
+    buttons.set(i, button);
+    return button;
+  }
+
+  function skipsSection() {
+    const groups = groupSkips(stats?.skips ?? []);
+    if (!groups.length) return [];
+    const items = groups.map(({ reason, names }) => {
+      const ids = names.map((name) => byName.get(name)).filter((i) => i !== undefined);
+      const body = h("div", null);
+      const fold = h("details", { class: "skip" }, h("summary", null, h("span", { class: "cause-count" }, `${names.length} ×`), ` ${reason}`), body);
+      fold.addEventListener("toggle", () => body.firstChild ?? body.append(testList(ids)));
+      return fold;
+    });
+    return [h("section", { class: C.section }, h("h2", { id: "skips" }, counted(tests.counts[2], "skip")), ...items)];
+  }
+
+  function slowestSection() {
+    const ids = [...sortTests(tests, null, "duration", true).subarray(0, SLOWEST)];
+    const list = h("ul", { class: C.causeTests }, ...ids.map((i) => h("li", null, slowButton(i))));
+    return h("section", { class: C.section }, h("h2", null, "Slowest tests"), list);
+  }
+
+  /** @param {number} i */
+  function slowButton(i) {
+    const name = tests.names[i];
+    return h(
+      "button",
+      { type: "button", class: "test-link", title: name.slice(0, 1000), onclick: () => onSelect(i) },
+      kindIcon(TEST_STATUS[tests.status[i]].kind),
+      h("span", { class: C.testName }, h("span", { class: C.muted }, classOf(name) ? `${classOf(name)}.` : ""), splitName(name).short),
+      h("span", { class: C.muted }, formatLength((tests.end[i] - tests.start[i]) / 1000)),
+    );
+  }
+
+  function mark() {
+    for (const [i, button] of buttons) {
+      button.classList.toggle(C.selected, i === selected);
+      if (i === selected) button.setAttribute("aria-current", "true");
+      else button.removeAttribute("aria-current");
+    }
+  }
+
+  render();
+  return {
+    element,
+    render,
+    /** @param {number} i */
+    select(i) {
+      selected = i;
+      if (i >= 0 && !buttons.has(i)) unfold.get(i)?.();
+      mark();
+      const button = buttons.get(i);
+      // Only inside this list: the page itself stays where it is.
+      if (button && element.scrollHeight > element.clientHeight) {
+        const top = button.offsetTop - element.offsetTop;
+        if (top < element.scrollTop || top > element.scrollTop + element.clientHeight - 40) element.scrollTop = top - element.clientHeight / 3;
+      }
+    },
+  };
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys that work anywhere on the page, and the sheet that lists them.
+import { byId, h } from "../dom.js";
+
+/** @typedef {{step: (by: 1|-1) => void, zoomBy: (factor: number) => void, fit: () => void, focusFilter: () => void}} Keyed */
+
+/** @type {[string, string][]} */
+const SHEET = [
+  ["n / p", "next / previous failure"],
+  ["+ / -", "zoom in / out"],
+  ["0", "show the whole run"],
+  ["← →", "move in time (with Shift: a whole view); the timeline must have the focus"],
+  ["↑ ↓", "zoom, the same; in the table of tests: the next row"],
+  ["/", "filter the tests"],
+  ["Esc", "close the selected test"],
+  ["?", "this list"],
+  ["wheel", "zoom at the pointer; with Shift: move"],
+  ["drag", "move; with Shift: zoom to a range; double click shows the whole run"],
+];
+
+/**
+ * @param {{view: () => Keyed|null, set: (change: {test: string}) => void}} target
+ */
+export function bindKeys({ view, set }) {
+  const dialog = h("dialog", { class: "help", "aria-labelledby": "help-title" });
+  const list = h("dl", null, ...SHEET.flatMap(([keys, what]) => [h("dt", null, h("kbd", null, keys)), h("dd", null, what)]));
+  dialog.append(h("h2", { id: "help-title" }, "Keys and gestures"), list, h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Close"));
+  document.body.append(dialog);
+  byId("help").addEventListener("click", () => dialog.showModal());
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || dialog.open) return;
+    const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.target instanceof HTMLTextAreaElement;
+    if (typing) return;
+    /** @type {Record<string, () => void>} */
+    const does = {
+      n: () => view()?.step(1),
+      p: () => view()?.step(-1),
+      "+": () => view()?.zoomBy(1 / 1.5),
+      "=": () => view()?.zoomBy(1 / 1.5),
+      "-": () => view()?.zoomBy(1.5),
+      0: () => view()?.fit(),
+      "/": () => view()?.focusFilter(),
+      "?": () => dialog.showModal(),
+      Escape: () => set({ test: "" }),
+    };
+    const act = does[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+}

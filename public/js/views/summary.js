@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the job was, and how it went.
+import { fill, h, outLink, timeElement } from "../dom.js";
+import { C } from "../lib/classes.js";
+import { jobStatus, TEST_STATUS, TEST_STATUSES } from "../lib/status.js";
+import { formatCount } from "../lib/ticks.js";
+import { formatLength } from "../lib/times.js";
+import { kindIcon, statusBadge } from "./icons.js";
+
+/** @typedef {import("../lib/types.js").Task} Task */
+
+/**
+ * @param {HTMLElement} parent
+ * @param {Task} task its `status` is the CI's word for the job
+ */
+export function headerView(parent, task) {
+  const change = task.change_id ? `change ${task.change_id}${task.revision ? `, patchset ${task.revision}` : ""}` : null;
+  document.title = [task.name, task.change_id && `${task.change_id},${task.revision ?? ""}`.replace(/,$/, ""), "StackViz"].filter(Boolean).join(" · ");
+  fill(
+    parent,
+    h("div", { class: "job-title" }, h("h1", null, task.name), statusBadge(jobStatus(task.status))),
+    task.change_subject && h("p", { class: "job-subject" }, task.change_subject),
+    h(
+      "p",
+      { class: C.facts },
+      change && outLink(task.change_url, change),
+      task.change_project && h("span", { class: C.mono }, task.change_project),
+      task.pipeline && h("span", null, `pipeline ${task.pipeline}`),
+      task.voting === false && h("span", { class: C.tag }, "non-voting"),
+      task.ci_username && h("span", null, `by ${task.ci_username}`),
+      task.duration && h("span", null, `took ${task.duration}`),
+      task.finished_ms && h("span", null, "ended ", timeElement(task.finished_ms, `${new Date(task.finished_ms).toISOString().slice(0, 16).replace("T", " ")} UTC`)),
+      task.url && /^https?:/.test(task.url) && outLink(task.url, "job logs"),
+    ),
+  );
+}
+
+/**
+ * The counts; each is a button that shows those tests alone.
+ * @param {import("../lib/testset.js").TestSet} tests
+ * @param {(key: string) => void} onToggle
+ */
+export function countsView(tests, onToggle) {
+  /** @type {Map<string, HTMLButtonElement>} */
+  const buttons = new Map();
+  const row = h("div", { class: "counts", role: "group", "aria-label": "Show only tests with this result" });
+  for (const status of TEST_STATUSES) {
+    const { key, plural, kind } = TEST_STATUS[status];
+    const count = tests.counts[status];
+    if (count === 0 && key === "unfinished") continue;
+    const button = h(
+      "button",
+      { type: "button", class: `${C.count} ${C.kind[kind]}`, "aria-pressed": "false", disabled: count === 0, onclick: () => onToggle(key) },
+      kindIcon(kind),
+      h("b", null, formatCount(count)),
+      ` ${plural}`,
+    );
+    buttons.set(key, button);
+    row.append(button);
+  }
+  return {
+    element: row,
+    /** @param {readonly string[]} statuses */
+    show(statuses) {
+      for (const [key, button] of buttons) button.setAttribute("aria-pressed", String(statuses.includes(key)));
+    },
+  };
+}
+
+/** @param {import("../lib/testset.js").TestSet} tests */
+export function runFacts(tests) {
+  const wall_s = (tests.to_ms - tests.from_ms) / 1000;
+  let busy_ms = 0;
+  for (let i = 0; i < tests.count; i += 1) busy_ms += tests.end[i] - tests.start[i];
+  const balance = busy_ms / 1000 / (wall_s * tests.workers.length);
+  return h(
+    "p",
+    { class: C.facts },
+    h("span", null, h("b", null, formatCount(tests.count)), " tests"),
+    h("span", null, h("b", null, formatLength(wall_s)), ` on ${tests.workers.length} ${tests.workers.length === 1 ? "worker" : "workers"}`),
+    h("span", { title: "Share of the workers' time in which a test ran" }, h("b", null, `${Math.round(Math.min(1, balance) * 100)} %`), " busy"),
+  );
+}
