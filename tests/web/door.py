@@ -7,6 +7,7 @@
 import gzip
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,17 +90,17 @@ class Collector(Protocol):
 class House:
     """A whole site over fakes."""
 
-    def __init__(self, case: Any, clock: Any, in_thread: Any, **more: Any) -> None:
+    def __init__(self, case: Any, clock: Any, in_thread: Any, api_clock: Any = None, **more: Any) -> None:
         self.lookup, self.tasks = FakeLookup(), FakeTasks()
         blobs = Path(case.mktemp())
         blobs.mkdir(parents=True)
         self.blobs = FakeBlobs(blobs)
-        api = Api(
+        self.api = api = Api(
             lookup=self.lookup,
             tasks=self.tasks,
             blobs=self.blobs,
             in_thread=in_thread,
-            clock=clock,
+            clock=api_clock or clock,
             version="1.2.3",
         )
         public = write_tree(Path(case.mktemp()), PAGES)
@@ -174,7 +175,26 @@ class SocketCase(TestCase):
         self.house = House(self, reactor, threads.run, **self.options)
         self.port = reactor.listenTCP(0, self.house.site, interface="127.0.0.1")
         self.addCleanup(self.port.stopListening)
+        self.addCleanup(self.drained)
         self.number = self.port.getHost().port
+
+    def drained(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.until(lambda: not connections()))
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Let the reactor turn until ``true()``; the test's own time-out is the bound."""
+        while not true():
+            await task.deferLater(reactor, 0.005)
+
+    def connect(self, *, receive_bytes: int | None = None) -> socket.socket:
+        """A client's end; small sends to a listening port do not block."""
+        s = socket.socket()
+        self.addCleanup(s.close)
+        s.settimeout(20)
+        if receive_bytes is not None:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        s.connect(("127.0.0.1", self.number))
+        return s
 
     def raw(self, sent: bytes, *, shut: bool = False) -> Deferred[bytes]:
         """Everything that comes back for these bytes, until the server closes."""
@@ -196,6 +216,11 @@ class SocketCase(TestCase):
                 return got
 
         return deferToThread(talk)
+
+
+def connections() -> list[Any]:
+    """The server's ends of all connections."""
+    return [reader for reader in reactor.getReaders() if hasattr(reader, "server")]
 
 
 def split(answer: bytes) -> tuple[int, dict[str, str], bytes]:

@@ -71,6 +71,7 @@ class FakeTasks:
         self.outcome: Submitted | Exception | Deferred[Submitted] = Submitted(
             task=a_task(TaskState.QUEUED), cancel_key="key"
         )
+        self.gets = 0
         self.gate: Deferred[None] | None = None
         self.watchers: list[Callable[[Task], None]] = []
         self.report: dict[str, Any] = {"queued": 0}
@@ -98,6 +99,7 @@ class FakeTasks:
         return evolve(task, state=TaskState.CANCELLED)
 
     async def get(self, task_id: TaskId) -> Task:
+        self.gets += 1
         if self.gate is not None:
             await self.gate
         try:
