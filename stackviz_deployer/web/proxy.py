@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, urljoin
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -65,10 +65,13 @@ class StackvizProxy:
     async def serve(self, request: Request, task_id: TaskId, path: str) -> None:
         """See ``stackviz.Viewer``.  Raises UpstreamUnreachableError (no answer), UpstreamInvalidError."""
         response = await self._ask(request, path)
-        self._begin(request, response, task_id)
+        try:
+            self._begin(request, response, task_id)
+        except UpstreamInvalidError:
+            response.deliverBody(_Unwanted())
+            raise
         if request.method == b"HEAD" or response.code in (204, 304):
-            # the agent closes the connection of a body that nobody takes
-            return
+            return  # there is no body
         relay = _Relay(request)
         response.deliverBody(relay)
         await relay.done
@@ -86,6 +89,8 @@ class StackvizProxy:
         asked = self._agent.request(request.method, url.encode("ascii") + mark + query, headers, None)
         try:
             return await asked.addTimeout(HEADERS_S, self._clock)
+        except CancelledError:  # our client has gone
+            raise
         except Exception as error:
             log.info("StackViz's dev server at {base} does not answer: {error}", base=self._base, error=error)
             raise UpstreamUnreachableError(
@@ -134,5 +139,12 @@ class _Relay(Protocol):
 
     def _drop(self) -> None:
         if self.transport is not None:
-            self.transport.stopProducing()  # type: ignore[attr-defined]  # TransportProxyProducer has it
+            self.transport.loseConnection()
+
+
+class _Unwanted(Protocol):
+    """Closes the connection of a body that nobody takes, which would else stay open, paused."""
+
+    def connectionMade(self) -> None:
+        if self.transport is not None:
             self.transport.loseConnection()

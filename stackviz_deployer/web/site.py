@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http import Request as HTTPRequest
+from twisted.web.http import datetimeToString
 from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
@@ -97,7 +98,8 @@ class LimitedRequest(Request):
     def process(self) -> None:
         self._take_absolute_form()
         hosts = self.requestHeaders.getRawHeaders(b"Host", [])
-        if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
+        missing = not hosts and self.clientproto == b"HTTP/1.1"
+        if missing or len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
             body = fail(self, InvalidRequestError("the Host header is not one host name"))
             self.write(body)
             self.finish()
@@ -110,6 +112,7 @@ class LimitedRequest(Request):
                 if not self.responseHeaders.hasHeader(name):
                     self.setHeader(name, value)
             self.setHeader(b"Server", b"stackviz-deployer")
+            self.setHeader(b"Date", datetimeToString())
         super().write(data)
 
     def processingFailed(self, reason: Failure) -> Failure:
@@ -131,6 +134,7 @@ class LimitedRequest(Request):
     def _refuse(self) -> None:
         """Answer 413 at once, whatever of the body is still to come."""
         self._refused = True
+        log.info("{peer} sent a body over the limit", peer=getattr(self.getClientAddress(), "host", "-"))
         self.requestHeaders.removeHeader(b"Expect")  # or the channel would ask for the body
         self.clientproto = b"HTTP/1.1"
         body = fail(self, RequestTooLargeError(f"a request's body may have {MAX_BODY} bytes"))

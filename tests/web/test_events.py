@@ -4,11 +4,12 @@
 import json
 from typing import Any
 
+from twisted.internet import task
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from stackviz_deployer.model import Progress, TaskState
-from stackviz_deployer.web.events import HEARTBEAT_S
+from stackviz_deployer.web.events import HEARTBEAT_S, STALLED_BEATS
 from tests.web.door import Reply, SocketCase, StubCase, split
 from tests.web.fakes import UUID, a_task
 
@@ -161,3 +162,25 @@ class WireTests(SocketCase):
         done = [one["progress"]["done"] for one in seen[1:-1]]
         self.assertEqual(done, sorted(set(done)))
         self.assertEqual(tasks.watchers, [])
+
+
+class StallTests(SocketCase):
+    def setUp(self) -> None:
+        self.clock = task.Clock()
+        self.options = {"api_clock": self.clock}
+        super().setUp()
+
+    async def test_client_that_stopped_reading_is_dropped(self) -> None:
+        tasks = self.house.tasks
+        tasks.put(a_task(TaskState.QUEUED))
+        client = self.connect(receive_bytes=4096)
+        client.sendall(b"GET %s HTTP/1.0\r\n\r\n" % PATH.encode())
+        await self.until(lambda: len(tasks.watchers) == 1)
+        for n in range(30_000):
+            tasks.put(fetching(n))
+        for _ in range(STALLED_BEATS - 1):
+            self.clock.advance(HEARTBEAT_S)
+        self.assertEqual(len(tasks.watchers), 1)
+        self.clock.advance(HEARTBEAT_S)
+        await self.until(lambda: tasks.watchers == [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])

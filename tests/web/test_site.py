@@ -65,6 +65,7 @@ class HeaderTests(SocketCase):
             self.assertEqual(headers["cross-origin-opener-policy"], "same-origin")
             self.assertEqual(headers["cross-origin-resource-policy"], "same-origin")
             self.assertEqual(headers["server"], "stackviz-deployer")
+            self.assertIn("GMT", headers["date"])
             self.assertNotIn("set-cookie", headers)
             if code >= 400 and code != 405:
                 self.assertEqual(headers["cache-control"], "no-store")
@@ -87,6 +88,7 @@ class HeaderTests(SocketCase):
             (b"Host: caf\xc3\xa9.example\r\n", 400),
             (b"Host: \xff\r\n", 400),
             (b"Host: a\r\nHost: b\r\n", 400),
+            (b"", 400),
             (b"Host: \r\n", 400),
         ):
             code, _, _ = split(await self.raw(get(b"/api/list", host + b"Connection: close\r\n")))

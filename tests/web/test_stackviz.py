@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from treq.testing import RequestTraversalAgent
+from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
+from twisted.web.server import NOT_DONE_YET, Site
 
 from stackviz_deployer.model import TaskState
 from stackviz_deployer.web.stackviz import STACKVIZ_POLICY
-from tests.web.door import House, Reply, StubCase
+from tests.web.door import House, Reply, SocketCase, StubCase, split
 from tests.web.fakes import BUILD, PAGES, UUID, a_task, an_artifact, at_once, write_tree
 
 SITE = f"/s/{UUID}/"
@@ -308,3 +310,89 @@ class DeadDevServerTests(StubCase):
         self.agent.flush()
         self.assertEqual(self.successResultOf(d).code, 502)
         self.assertEqual(len(cancelled), 1)
+
+
+class ProxySocketTests(SocketCase):
+    """The dev server on a port of its own."""
+
+    def setUp(self) -> None:
+        self.dev = DevServer()
+        self.upstream = reactor.listenTCP(0, Site(self.dev), interface="127.0.0.1")
+        self.addCleanup(self.upstream.stopListening)
+        self.base = f"http://127.0.0.1:{self.upstream.getHost().port}/"
+        self.pool = HTTPConnectionPool(reactor, persistent=False)
+        self.options = {"stackviz": self.base, "agent": Agent(reactor, pool=self.pool)}
+        super().setUp()
+        self.house.tasks.put(a_task())
+
+    def request(self, path: str) -> bytes:
+        return f"GET {SITE}{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+
+    async def test_streams(self) -> None:
+        answer = self.raw(self.request("held"))
+        await self.until(lambda: self.dev.held is not None)
+        self.dev.held.write(b"second")
+        self.dev.held.finish()
+        code, headers, body = split(await answer)
+        self.assertEqual((code, headers["transfer-encoding"]), (200, "chunked"))
+        self.assertEqual(body, b"6\r\nfirst,\r\n6\r\nsecond\r\n0\r\n\r\n")
+
+    async def test_torn_answer_stays_torn(self) -> None:
+        answer = self.raw(self.request("held"))
+        await self.until(lambda: self.dev.held is not None)
+        self.dev.held.transport.abortConnection()
+        self.assertFalse((await answer).endswith(b"0\r\n\r\n"))
+
+    async def test_client_that_leaves(self) -> None:
+        client = self.connect()
+        client.sendall(self.request("held"))
+        await self.until(lambda: self.dev.held is not None)
+        lost: list[Any] = []
+        self.dev.held.notifyFinish().addErrback(lost.append)
+        client.close()
+        await self.until(lambda: len(lost) == 1)
+
+    async def test_client_that_does_not_read(self) -> None:
+        client = self.connect(receive_bytes=4096)
+        client.sendall(self.request("held"))
+        await self.until(lambda: self.dev.held is not None)
+        paused: list[Any] = []
+
+        class Flood:
+            def __init__(self, request: Any) -> None:
+                self.request, self.flowing = request, True
+
+            def resumeProducing(self) -> None:
+                self.flowing = True
+
+            def pauseProducing(self) -> None:
+                self.flowing = False
+                paused.append(True)
+
+            def stopProducing(self) -> None:
+                self.flowing = False
+
+        flood = Flood(self.dev.held)
+        self.dev.held.registerProducer(flood, True)
+        sent = 0
+        while flood.flowing and sent < 64 << 20:
+            self.dev.held.write(b"x" * 65536)
+            sent += 65536
+            await task.deferLater(reactor, 0)
+        # what the client does not take is not taken from the dev server either
+        self.assertLess(sent, 64 << 20)
+        self.dev.held.unregisterProducer()
+        client.close()
+
+    async def test_redirect_elsewhere_keeps_no_connection(self) -> None:
+        code, _, _ = split(await self.raw(self.request("elsewhere")))
+        self.assertEqual(code, 502)
+
+    async def test_agent_of_its_own(self) -> None:
+        self.assertIsNotNone(House(self, reactor, at_once, stackviz=self.base).site)
+
+    async def test_down(self) -> None:
+        await self.upstream.stopListening()
+        code, headers, body = split(await self.raw(self.request("")))
+        self.assertEqual((code, headers["content-type"]), (502, "text/plain; charset=utf-8"))
+        self.assertIn(b"is it running", body)
