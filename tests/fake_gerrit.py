@@ -239,18 +239,16 @@ class FakeGerrit(Resource):
         self.base = base
         self.mode = mode
         self.asked: list[str] = []
-        self.gone: list[Any] = []
-        """How each connection ended that was lost before an answer."""
         self.arrived: Deferred[str] | None = None
         """Fires with the path of the next request."""
+        self.left: Deferred[str] | None = None
+        """Fires with the path of the next request that is given up before it was answered."""
 
     def render_GET(self, request: Request) -> bytes | int:
         path = request.path.decode("ascii", "replace")
         self.asked.append(path)
-        request.notifyFinish().addErrback(self.gone.append)
-        if self.arrived is not None:
-            arrived, self.arrived = self.arrived, None
-            arrived.callback(path)
+        request.notifyFinish().addErrback(lambda _: self.tell("left", path))
+        self.tell("arrived", path)
         request.setHeader("content-type", "application/json; charset=UTF-8")
         if self.mode == "slow":
             return NOT_DONE_YET
@@ -266,6 +264,12 @@ class FakeGerrit(Resource):
             "deep": b")]}'\n" + b"[" * 100_000,
         }
         return nonsense[self.mode] if self.mode in nonsense else self.answer(request, path)
+
+    def tell(self, what: str, path: str) -> None:
+        waiting = getattr(self, what)
+        setattr(self, what, None)
+        if waiting is not None:
+            waiting.callback(path)
 
     def answer(self, request: Request, path: str) -> bytes:
         match = re.fullmatch(

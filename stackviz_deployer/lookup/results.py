@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from stackviz_deployer.errors import QueryNotUnderstoodError
 from stackviz_deployer.lookup.gerrit import GerritBuild, GerritChange
@@ -17,45 +17,67 @@ from stackviz_deployer.model import Build, Job
 Refusal = Callable[[str], str | None]
 """Why a URL would never be fetched; None when it may be."""
 
+MAX_OLDER = 50
+"""Older builds that an entry lists."""
 _PIPELINES = ("check", "gate")
 """What people look for first; the others follow by name."""
 _DIGITS = re.compile(r"([0-9]{1,18})")
 _NO_DIRECTORY = "The address is no directory of logs."
 
 
-@frozen(kw_only=True)
-class _Entry:
-    build: GerritBuild
-    said: LogUrl | None
-    """What its log address says."""
-
-    @property
-    def pipeline(self) -> str | None:
-        """As the comment says; Jenkins did not until 2015, but its log address does."""
-        if self.build.pipeline is not None or self.said is None:
-            return self.build.pipeline
-        return self.said.pipeline
-
-
 def patchsets(change: GerritChange) -> tuple[int, ...]:
     """Those with results, newest first."""
-    found = {_patchset(change, build) for build in change.builds}
-    return tuple(sorted((patchset for patchset in found if patchset is not None), reverse=True))
+    found = {build.patchset for build in change.builds if build.patchset is not None}
+    return tuple(sorted(found, reverse=True))
 
 
-def jobs_of(change: GerritChange, patchset: int | None, refusal: Refusal) -> tuple[Job, ...]:
-    """One entry per CI, pipeline and job, its newest build first; check, gate, then by name.
+def grouped(change: GerritChange, patchset: int | None) -> list[list[GerritBuild]]:
+    """The builds of a patchset by CI, pipeline and job, newest first: check, gate, then by name.
 
-    ``patchset`` None: of the builds that nobody says the patchset of.  An address that
-    ``refusal`` refuses is replaced by its reason.
+    ``patchset`` None: those that nobody says the patchset of.
     """
-    groups: dict[tuple[str, str | None, str], list[_Entry]] = {}
+    groups: dict[tuple[str, str | None, str], list[GerritBuild]] = {}
     for build in change.builds:
-        if _patchset(change, build) == patchset:
-            entry = _Entry(build=build, said=_said(build.url))
-            groups.setdefault((build.ci, entry.pipeline, build.name), []).append(entry)
-    jobs = [_job(change, patchset, group, refusal) for group in groups.values()]
-    return tuple(sorted(jobs, key=_order))
+        if build.patchset == patchset:
+            groups.setdefault((build.ci, build.pipeline, build.name), []).append(build)
+    return sorted(groups.values(), key=lambda group: _order(group[0]))
+
+
+def job_of(change: GerritChange, group: Sequence[GerritBuild], refusal: Refusal) -> Job:
+    """The entry for the builds of one job, the newest counts.
+
+    An address that ``refusal`` refuses is replaced by its reason.
+    """
+    newest, older = group[0], group[1 : MAX_OLDER + 1]
+    url, reason = _address(newest, refusal)
+    if url is None and newest.error_detail:
+        reason = f"{reason} {newest.result}: {newest.error_detail}"
+    return Job(
+        url=url,
+        reason=reason,
+        name=newest.name,
+        status=newest.result,
+        pipeline=newest.pipeline,
+        ci_username=newest.ci,
+        change_id=change.number,
+        revision=newest.patchset,
+        change_project=change.project,
+        change_subject=change.subject,
+        change_url=_change_url(change, newest.patchset),
+        gerrit=host_of(change.server),
+        voting=newest.voting,
+        duration=newest.duration,
+        finished_ms=newest.finished_ms,
+        builds=tuple(
+            Build(
+                url=_address(build, refusal)[0],
+                status=build.result,
+                duration=build.duration,
+                finished_ms=build.finished_ms,
+            )
+            for build in older
+        ),
+    )
 
 
 def find_build(change: GerritChange, wanted: LogUrl) -> GerritBuild | None:
@@ -105,64 +127,25 @@ def _said(url: str | None) -> LogUrl | None:
         return None
 
 
-def _patchset(change: GerritChange, build: GerritBuild) -> int | None:
-    """As Gerrit says, else as the log address does."""
-    if build.patchset is None and (said := _said(build.url)) is not None and said.change == change.number:
-        return said.patchset
-    return build.patchset
-
-
-def _job(change: GerritChange, patchset: int | None, group: Sequence[_Entry], refusal: Refusal) -> Job:
-    newest, older = group[0], group[1:]
-    url, reason = _address(newest, refusal)
-    if url is None and newest.build.error_detail:
-        reason = f"{reason} {newest.build.result}: {newest.build.error_detail}"
-    return Job(
-        url=url,
-        reason=reason,
-        name=newest.build.name,
-        status=newest.build.result,
-        pipeline=newest.pipeline,
-        ci_username=newest.build.ci,
-        change_id=change.number,
-        revision=patchset,
-        change_project=change.project,
-        change_subject=change.subject,
-        change_url=_change_url(change, patchset),
-        gerrit=host_of(change.server),
-        voting=newest.build.voting,
-        duration=newest.build.duration,
-        finished_ms=newest.build.finished_ms,
-        builds=tuple(
-            Build(
-                url=_address(entry, refusal)[0],
-                status=entry.build.result,
-                duration=entry.build.duration,
-                finished_ms=entry.build.finished_ms,
-            )
-            for entry in older
-        ),
-    )
-
-
-def _address(entry: _Entry, refusal: Refusal) -> tuple[str | None, str | None]:
+def _address(build: GerritBuild, refusal: Refusal) -> tuple[str | None, str | None]:
     """Where the logs lie, or why they cannot be scraped."""
-    if entry.build.url is None:
-        return None, entry.build.reason
-    if entry.said is None:
+    if build.url is None:
+        return None, build.reason
+    said = _said(build.url)
+    if said is None:
         return None, _NO_DIRECTORY
-    refused = refusal(entry.said.root)
-    return (entry.said.root, None) if refused is None else (None, refused)
+    refused = refusal(said.root)
+    return (said.root, None) if refused is None else (None, refused)
 
 
 def _change_url(change: GerritChange, patchset: int | None) -> str:
     return change.url if patchset is None else f"{change.url}/{patchset}"
 
 
-def _order(job: Job) -> tuple[object, ...]:
-    pipeline = job.pipeline or ""
+def _order(build: GerritBuild) -> tuple[object, ...]:
+    pipeline = build.pipeline or ""
     rank = _PIPELINES.index(pipeline) if pipeline in _PIPELINES else len(_PIPELINES) + (not pipeline)
-    return (rank, _natural(pipeline), _natural(job.name), job.ci_username or "")
+    return (rank, _natural(pipeline), _natural(build.name), build.ci)
 
 
 def _natural(name: str) -> tuple[tuple[str, int], ...]:

@@ -12,6 +12,7 @@ from typing import NoReturn, cast
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -33,7 +34,7 @@ from stackviz_deployer.lookup.query import (
     parse_query,
 )
 from stackviz_deployer.lookup.recent import Recent
-from stackviz_deployer.lookup.results import find_build, job_at, jobs_of, patchsets
+from stackviz_deployer.lookup.results import find_build, grouped, job_at, job_of, patchsets
 from stackviz_deployer.model import Answer, GerritServer, Job, Limits
 
 FIND_SECONDS = 20.0
@@ -42,7 +43,9 @@ DESCRIBE_SECONDS = 8.0
 """How long a scrape waits for facts that it can do without."""
 KEEP_SECONDS = 30.0
 KEEP_BUILDS = 50_000
-"""Of all kept answers together, some 25 MB."""
+"""Of all kept answers together, some 30 MB."""
+TURN_BUILDS = 200
+"""How many are made into entries at a stretch: some 10 ms."""
 SAMPLE = "sample:"
 
 _Key = tuple[str, str | None, int]
@@ -64,7 +67,12 @@ class LookupService:
         limits: Limits,
         clock: IReactorTime,
         scratch: Scratch,
+        find_timeout_s: float = FIND_SECONDS,
+        describe_timeout_s: float = DESCRIBE_SECONDS,
     ) -> None:
+        """``samples`` are the package's own jobs; ``scratch`` makes directories for Gerrit's answers."""
+        self._find_timeout_s = find_timeout_s
+        self._describe_timeout_s = describe_timeout_s
         self._fetcher = fetcher
         self._gerrits = tuple(gerrits)
         self._samples = tuple(samples)
@@ -80,7 +88,7 @@ class LookupService:
         if isinstance(query, ChangeQuery):
             return await self._find_change(query)
         if isinstance(query, LogUrlQuery):
-            job, warnings = await self._describe(query.url, FIND_SECONDS)
+            job, warnings = await self._describe(query.url, self._find_timeout_s)
             return Answer(results=(job,), warnings=warnings)
         return Answer(results=self._samples if query.url is None else (self._sample(query),))
 
@@ -88,7 +96,7 @@ class LookupService:
         """As in interfaces.Lookup."""
         if url.startswith(SAMPLE):
             return self._sample(SampleQuery(url=url))
-        job, _ = await self._describe(url, DESCRIBE_SECONDS)
+        job, _ = await self._describe(url, self._describe_timeout_s)
         return job
 
     def _sample(self, query: SampleQuery) -> Job:
@@ -102,7 +110,7 @@ class LookupService:
         servers = self._gerrits if query.gerrit is None else (query.gerrit,)
         if not servers:
             raise NotFoundError("No Gerrit is configured; give the URL of a log directory instead.")
-        outcomes = await self._ask(servers, query.number, query.project, FIND_SECONDS)
+        outcomes = await self._ask(servers, query.number, query.project, self._find_timeout_s)
         found = []
         failed: list[StackvizError] = []
         absent: list[StackvizError] = []
@@ -128,12 +136,24 @@ class LookupService:
         for change in found:
             newest = next(iter(patchsets(change)), None)
             patchset = newest if query.patchset is None else query.patchset
-            results.extend(jobs_of(change, patchset, self._refusal))
+            results.extend(await self._jobs(change, patchset))
             warnings.extend(change.warnings)
         message = None if results else " ".join(_nothing_yet(change, query.patchset) for change in found)
         return Answer(results=tuple(results), message=message, warnings=tuple(warnings))
 
-    async def _describe(self, url: str, seconds: float) -> tuple[Job, tuple[str, ...]]:
+    async def _jobs(self, change: GerritChange, patchset: int | None) -> list[Job]:
+        """The entries of a patchset; the reactor has its turn now and then, there can be thousands."""
+        jobs: list[Job] = []
+        builds = 0
+        for group in grouped(change, patchset):
+            if builds > TURN_BUILDS:
+                await deferLater(self._clock, 0)
+                builds = 0
+            jobs.append(job_of(change, group, self._refusal))
+            builds += len(group)
+        return jobs
+
+    async def _describe(self, url: str, timeout_s: float) -> tuple[Job, tuple[str, ...]]:
         """The job at a log address, and which sources could not be asked about it."""
         said = parse_log_url(url)
         self._fetcher.check(said.root)
@@ -144,7 +164,7 @@ class LookupService:
             if (build := find_build(change, said)) is not None:
                 return job_at(said, change, build), change.warnings
         try:
-            outcomes = await self._ask(self._gerrits, said.change, None, seconds)
+            outcomes = await self._ask(self._gerrits, said.change, None, timeout_s)
         except CancelledError:
             raise
         except Exception:  # noqa: BLE001  a scrape goes on without these facts, whatever is wrong with us
@@ -170,10 +190,10 @@ class LookupService:
         return job_at(said, None, None), warnings
 
     async def _ask(
-        self, servers: Sequence[GerritServer], number: int, project: str | None, seconds: float
+        self, servers: Sequence[GerritServer], number: int, project: str | None, timeout_s: float
     ) -> list[_Outcome]:
         """What each says of the change; all are asked at once, each for so long."""
-        asked = [self._ask_one(server, number, project, seconds) for server in servers]
+        asked = [self._ask_one(server, number, project, timeout_s) for server in servers]
         answers = await DeferredList(asked, consumeErrors=True)
         outcomes: list[_Outcome] = []
         # DeferredList's type forgets that the second of a pair may be a Failure.
@@ -189,18 +209,18 @@ class LookupService:
         return outcomes
 
     def _ask_one(
-        self, server: GerritServer, number: int, project: str | None, seconds: float
+        self, server: GerritServer, number: int, project: str | None, timeout_s: float
     ) -> Deferred[GerritChange]:
         # The work has the longer deadline: somebody more patient may join it.
         answer = self._recent.get(
             (server.url, project, number),
-            lambda: self._client.change(server, number, project=project, timeout_s=FIND_SECONDS),
+            lambda: self._client.change(server, number, project=project, timeout_s=self._find_timeout_s),
         )
 
         def slow(_: object, after: float) -> NoReturn:
             raise UpstreamTimeoutError(f"{host_of(server)} did not answer within {after:g} seconds.")
 
-        return answer.addTimeout(seconds, self._clock, onTimeoutCancel=slow)
+        return answer.addTimeout(timeout_s, self._clock, onTimeoutCancel=slow)
 
     def _refusal(self, url: str) -> str | None:
         try:

@@ -23,7 +23,7 @@ from stackviz_deployer.parsers.decode import Decoder
 
 MAX_MESSAGES = 20_000
 MAX_COMMENT_CHARS = 256 << 10
-MAX_BUILDS = 5_000
+MAX_BUILDS = 3_000
 MAX_BUILDS_BYTES = 3 << 20
 """Of all builds as JSON; parsers/worker.py lets 4 MiB back to the reactor."""
 MAX_TEXT_CHARS = 1_000
@@ -31,6 +31,8 @@ _XSSI = b")]}'"
 _DATE = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?Z?"
 )
+# Where Jenkins put a build's logs (lookup/logurl.py knows the other places).
+_PLACE = re.compile(r"/([1-9][0-9]{0,8})/([1-9][0-9]{0,8})/([A-Za-z][A-Za-z0-9_.-]*)/[^/]+/[0-9a-f]{7}/")
 _GLOB = re.compile(r"[*?\[]")
 _MAX_NUMBER = 2**31 - 1
 
@@ -59,7 +61,7 @@ def parse(request: ParseRequest) -> ParseResult:
     if len(messages) > MAX_MESSAGES:
         messages = messages[-MAX_MESSAGES:]
         warnings.append(f"{host}: only the newest {MAX_MESSAGES} comments of the change were read.")
-    builds, complete = _builds(messages, accounts)
+    builds, complete = _builds(messages, change["_number"], accounts)
     if not complete:
         warnings.append(f"{host}: the change has very many CI results; the oldest were left out.")
     return ParseResult(
@@ -110,7 +112,7 @@ def _current_patchset(change: Mapping[str, Any], messages: Sequence[Mapping[str,
 
 
 def _builds(
-    messages: Sequence[Mapping[str, Any]], accounts: Sequence[str]
+    messages: Sequence[Mapping[str, Any]], number: int, accounts: Sequence[str]
 ) -> tuple[list[dict[str, Any]], bool]:
     """All builds, newest first; False when the oldest had to be left out."""
     names = {account.casefold() for account in accounts if not _GLOB.search(account)}
@@ -121,7 +123,7 @@ def _builds(
         ci = _ci_name(message, names, globs)
         if ci is None:
             continue
-        for build in _comment_builds(message):
+        for build in _comment_builds(message, number):
             entry = {**build, "ci": ci, "finished_ms": finished_ms}
             left -= len(orjson.dumps(entry))
             if len(found) == MAX_BUILDS or left < 0:
@@ -144,14 +146,20 @@ def _newest_first(
     return [(moment, message) for _, _, moment, message in dated]
 
 
-def _comment_builds(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _comment_builds(message: Mapping[str, Any], number: int) -> Iterator[dict[str, Any]]:
     text, tag = message.get("message"), message.get("tag")
     if not isinstance(text, str):
         return
     comment = parse_comment(text[:MAX_COMMENT_CHARS], tag if isinstance(tag, str) else None)
-    patchset = _number(message.get("_revision_number")) or comment.patchset
+    said = _number(message.get("_revision_number")) or comment.patchset
     for build in comment.builds:
-        yield {**asdict(build), "pipeline": comment.pipeline, "patchset": patchset}
+        pipeline, patchset = comment.pipeline, said
+        # Jenkins did not name the pipeline until 2015, but its log addresses do.
+        if (pipeline is None or patchset is None) and (place := _PLACE.search(build.url or "")):
+            pipeline = pipeline or place[3]
+            if int(place[1]) == number:
+                patchset = patchset or int(place[2])
+        yield {**asdict(build), "pipeline": pipeline, "patchset": patchset}
 
 
 def _ci_name(message: Mapping[str, Any], names: set[str], globs: Sequence[str]) -> str | None:

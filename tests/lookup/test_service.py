@@ -20,6 +20,7 @@ from stackviz_deployer.errors import (
     WorkerDiedError,
 )
 from stackviz_deployer.interfaces import Lookup
+from stackviz_deployer.lookup.results import MAX_OLDER
 from stackviz_deployer.lookup.service import DESCRIBE_SECONDS, FIND_SECONDS, KEEP_SECONDS, LookupService
 from stackviz_deployer.model import Answer, GerritServer, Job, Limits
 from tests.fake_gerrit import JENKINS, README_CHANGES, change, jenkins_comment, log_url, message
@@ -225,12 +226,21 @@ class ChangeTests(LookupTestCase):
         )
         self.assertEqual(self.fetcher.asked, [])
 
-    def test_warnings_of_the_parser(self) -> None:
-        jobs = [(f"j{n}", f"{n:07x}", "SUCCESS in 2s") for n in range(2600)]
+    def test_very_many_results(self) -> None:
+        jobs = [(f"j{n}", f"{n:07x}", "SUCCESS in 2s") for n in range(2000)]
         self.serve(*(jenkins_comment(5, 3, "check", f"2016-01-0{n} 00:00:00", jobs) for n in (1, 2)))
-        answer = self.find("5")
-        self.assertEqual(len(answer.results), 2600)
+        d = self.start(self.lookup.find("5"))
+        self.assertNoResult(d)  # others have their turn meanwhile
+        self.clock.pump([0] * 20)
+        answer = self.successResultOf(d)
+        self.assertEqual(len(answer.results), 2000)
         self.assertIn("oldest were left out", answer.warnings[0])
+
+    def test_very_many_rechecks(self) -> None:
+        job = [("j", "abcdef0", "SUCCESS in 2s")]
+        self.serve(*(jenkins_comment(5, 3, "check", f"2016-01-01 00:{n:02}:00", job) for n in range(60)))
+        (entry,) = self.find("5").results
+        self.assertEqual(len(entry.builds), MAX_OLDER)
 
 
 class TroubleTests(LookupTestCase):
