@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+from twisted.trial.unittest import SynchronousTestCase
+
+from stackviz_deployer.net.upstream import explain, retry_after_s
+
+NOW = 1_454_988_780.0  # Tue, 09 Feb 2016 03:33:00 GMT
+
+
+class RetryAfterTests(SynchronousTestCase):
+    def test_forms(self) -> None:
+        for value, expected in (
+            (None, None),
+            ("", None),
+            ("soon", None),
+            ("-1", None),
+            ("0", 0.0),
+            (" 120 ", 120.0),
+            ("9" * 500, 999_999_999.0),
+            ("٣", None),
+            ("Tue, 09 Feb 2016 03:34:00 GMT", 60.0),
+            ("Tuesday, 09-Feb-16 03:34:00 GMT", 60.0),
+            ("Tue, 09 Feb 2016 03:34:00", 60.0),
+            ("Tue, 09 Feb 2016 03:30:00 GMT", 0.0),
+            ("Tue, 99 Feb 2016 03:30:00 GMT", None),
+        ):
+            self.assertEqual(retry_after_s(value, NOW), expected, value)
+
+
+class ExplainTests(SynchronousTestCase):
+    def test_our_own_mistakes_stay_visible(self) -> None:
+        self.assertIsNone(explain(ZeroDivisionError(), "h"))
