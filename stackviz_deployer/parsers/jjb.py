@@ -15,11 +15,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
-from attrs import frozen
+from attrs import Factory, frozen
 
 from stackviz_deployer.model import ParseRequest, ParseResult
+
+if TYPE_CHECKING:
+    from stackviz_deployer.parsers.jjb_yaml import Script
 
 FORM = 1
 """Of the index file; part of its name."""
@@ -50,6 +54,8 @@ class Index:
     """Template or plain job -> [label, interpreter or None] of each script."""
     jobs: dict[str, str]
     """Real job name -> template (or itself)."""
+    own: dict[str, list[list[str | None]]] = Factory(dict)
+    """Scripts of real jobs whose template takes the name of a macro from a parameter."""
     warnings: tuple[str, ...] = ()
 
     def match(
@@ -60,18 +66,20 @@ class Index:
         ``printed`` is what ``JJB template:`` says, ``interpreters`` those of the scripts that ran.
         """
         if printed in self.templates:
-            return self._match(printed, interpreters)
+            return self._match(printed, interpreters, job)
         if job is None or len(job) > _MAX_JOB_NAME_CHARS:
             return None
         if job in self.jobs:
-            return self._match(self.jobs[job], interpreters)
+            return self._match(self.jobs[job], interpreters, job)
         candidates = [name for name in self.templates if _fits(job, name)]
         candidates.sort(key=_likelihood)
         matches = [self._match(name, interpreters) for name in candidates]
         return next((match for match in matches if match.consistent), matches[0] if matches else None)
 
-    def _match(self, template: str, interpreters: Sequence[str | None]) -> Match:
+    def _match(self, template: str, interpreters: Sequence[str | None], job: str | None = None) -> Match:
         scripts = self.templates[template]
+        if job in self.own and self.jobs[job] == template:
+            scripts = self.own[job]
         agree = all(
             ran is None or wanted is None or ran == wanted
             for ran, (_, wanted) in zip(interpreters, scripts, strict=False)
@@ -100,7 +108,7 @@ def load(yaml_path: str, cache_dir: str | None = None) -> Index:
     try:
         files = _files(Path(yaml_path))
     except OSError as error:
-        return Index({}, {}, (f"{yaml_path}: Job Builder YAML cannot be read ({error.strerror}).",))
+        return Index({}, {}, {}, (f"{yaml_path}: Job Builder YAML cannot be read ({error.strerror}).",))
     signature = _signature(files)
     known = _cache.get(yaml_path)
     if known is not None and known[0] == signature:
@@ -155,13 +163,18 @@ def _locked(cache_dir: Path) -> Iterator[None]:
 def _read(path: Path) -> Index | None:
     try:
         data = orjson.loads(path.read_bytes())
-        return Index(data["templates"], data["jobs"], tuple(data["warnings"]))
+        return Index(data["templates"], data["jobs"], data["own"], tuple(data["warnings"]))
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
         return None
 
 
 def _store(index: Index, path: Path) -> None:
-    data = {"templates": index.templates, "jobs": index.jobs, "warnings": index.warnings}
+    data = {
+        "templates": index.templates,
+        "jobs": index.jobs,
+        "own": index.own,
+        "warnings": index.warnings,
+    }
     file, name = tempfile.mkstemp(dir=path.parent, prefix="jjb-", suffix=".new")
     with os.fdopen(file, "wb") as out:
         out.write(orjson.dumps(data))
@@ -183,10 +196,18 @@ def _build(files: Sequence[tuple[Path, os.stat_result]]) -> Index:
         definitions.read(path)
     if len(files) > MAX_FILES:
         definitions.warnings.append(f"{files[0][0].parent}: only the first {MAX_FILES} files were read.")
-    templates: dict[str, list[list[str | None]]] = {}
-    for name, body in definitions.runnable():
-        templates[name] = [[s.label, s.interpreter] for s in definitions.scripts(body)]
-    return Index(templates, definitions.expand(), tuple(definitions.warnings))
+    templates = {name: _table(definitions.scripts(body)) for name, body in definitions.runnable()}
+    jobs, own = definitions.expand()
+    return Index(
+        templates,
+        jobs,
+        {name: _table(scripts) for name, scripts in own.items()},
+        tuple(definitions.warnings),
+    )
+
+
+def _table(scripts: Sequence[Script]) -> list[list[str | None]]:
+    return [[script.label, script.interpreter] for script in scripts]
 
 
 def _literals(template: str) -> list[str]:

@@ -108,11 +108,13 @@ class Definitions:
             if name not in self._by_kind["job-template"]:
                 yield name, body
 
-    def scripts(self, body: Mapping[str, Any]) -> list[Script]:
-        """What a job or template runs, macros expanded."""
+    def scripts(self, body: Mapping[str, Any], parameters: Mapping[str, Any] | None = None) -> list[Script]:
+        """What a job or template runs, macros expanded; ``parameters`` fill in the names of macros."""
         scripts: list[Script] = []
         for builder in _list(body.get("builders", self._default("builders"))):
             name, value = _entry(builder)
+            if parameters is not None:
+                name = _fill(name, parameters) or name
             found = self._run(name, value, 0)
             if len(found) == 1:
                 scripts.append(Script(name, found[0]))
@@ -137,19 +139,28 @@ class Definitions:
             self._macros[name] = found[:MAX_SCRIPTS]
         return self._macros[name]
 
-    def expand(self) -> dict[str, str]:
-        """Every real job name -> its template; a job's own name -> itself."""
+    def expand(self) -> tuple[dict[str, str], dict[str, list[Script]]]:
+        """Every real job name -> its template, a job's own name -> itself; and scripts of their own.
+
+        The second is for jobs of templates with builders such as ``devstack-{name}-gate``.
+        """
         jobs = {name: name for name in self._by_kind["job"]}
+        own: dict[str, list[Script]] = {}
         for project in self._by_kind["project"].values():
             for template, parameters in self._jobs_of(project, project, ()):
-                for name in self._names(template, parameters):
-                    jobs.setdefault(name, template)
+                body = self._by_kind["job-template"][template]
+                varies = any("{" in _entry(builder)[0] for builder in _list(body.get("builders")))
+                for name, values in self._names(template, parameters):
+                    if name not in jobs:
+                        jobs[name] = template
+                        if varies:
+                            own[name] = self.scripts(body, values)
             if len(jobs) >= MAX_JOBS or self._steps >= _MAX_STEPS:
                 self.warn(
                     f"More than {MAX_JOBS} jobs, or a multiple of that in combinations; not all are known."
                 )
                 break
-        return jobs
+        return jobs, own
 
     def _jobs_of(
         self, owner: Mapping[str, Any], parameters: Mapping[str, Any], within: tuple[str, ...]
@@ -174,8 +185,8 @@ class Definitions:
             elif name in self._by_kind["job-template"]:
                 yield name, merged
 
-    def _names(self, template: str, parameters: Mapping[str, Any]) -> Iterator[str]:
-        """The names that a template gets with these parameters: lists in its name multiply."""
+    def _names(self, template: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The names that a template gets, and from what: lists for placeholders in its name multiply."""
         defaults = {**self._by_kind["defaults"].get("global", {}), **self._by_kind["job-template"][template]}
         axes: list[list[dict[str, Any]]] = []
         for key in dict.fromkeys(found[1] for found in _PLACEHOLDER.finditer(template)):
@@ -196,7 +207,7 @@ class Definitions:
                 continue
             name = _fill(template, values)
             if name is not None:
-                yield name
+                yield name, values
 
     def _default(self, key: str) -> Any:
         return self._by_kind["defaults"].get("global", {}).get(key)
