@@ -301,19 +301,19 @@ class JobQueue(Service):
     async def _stubborn(self, what: str, ask: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
         """What the store answers, asked again with growing pauses while it fails."""
         failures = 0
-        while True:
-            try:
-                result = await ask()
-            except StoreError as error:
-                failures += 1
-                if failures == tries:
-                    raise
-                log.failure("{what} fails; tried again", what=what)
-                self._trouble[what] = error.message
+        try:
+            while True:
+                try:
+                    return await ask()
+                except StoreError as error:
+                    failures += 1
+                    if failures == tries:
+                        raise
+                    log.failure("{what} fails; tried again", what=what)
+                    self._trouble[what] = error.message
                 await deferLater(self._clock, RETRY_S[min(failures, len(RETRY_S)) - 1])
-            else:
-                self._trouble.pop(what, None)
-                return result
+        finally:
+            self._trouble.pop(what, None)
 
     # the bell
 

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from stackviz_deployer.errors import ParseError, StackvizError, StoreError
+from stackviz_deployer.errors import ParseError, StackvizError, StoreError, TooLargeError, WorkerDiedError
 from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Scraper, Wanted
 from stackviz_deployer.jobs.background import together
 from stackviz_deployer.jobs.budget import Budget, Share
@@ -120,6 +120,9 @@ class Workbench:
             request = await self._fetch(piece, share)
             result = await self._parse(piece, request)
             share.used = min(result.decoded_bytes, share.max_bytes)
+        except (TooLargeError, WorkerDiedError):
+            share.used = share.max_bytes  # or nearly so, before it was given up
+            raise
         finally:
             self._budget.give_back(share)
         if "reference_ms" not in request.options and any(_undated(one) for one in result.artifacts):
