@@ -323,7 +323,7 @@ def main(argv: Sequence[str]) -> None:
     from twisted.internet import reactor
 
     parser = argparse.ArgumentParser(prog="python -m tests.fake_gerrit", description="A Gerrit for tests.")
-    parser.add_argument("--port", type=int, required=True, help="on 127.0.0.1; 0 = any, printed")
+    parser.add_argument("--port", type=int, required=True, help="on 127.0.0.1; 0 = any, which is printed")
     parser.add_argument("--changes", type=Path, help="a JSON list of further ChangeInfo")
     parser.add_argument("--mode", choices=MODES, default="ok")
     parser.add_argument("--base", default="/", help="the path it lives under")
@@ -331,7 +331,8 @@ def main(argv: Sequence[str]) -> None:
     more = json.loads(options.changes.read_text(encoding="utf-8")) if options.changes else []
     fake = FakeGerrit([*README_CHANGES, *more], base=options.base, mode=options.mode)
     port = listen(reactor, fake, options.port)
-    print(f"http://127.0.0.1:{port.getHost().port}{options.base}", flush=True)  # noqa: T201  whoever started the script waits for it
+    if options.port == 0:
+        print(port.getHost().port, flush=True)  # noqa: T201  for whoever started the script
     reactor.run()
 
 

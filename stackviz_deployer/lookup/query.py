@@ -189,7 +189,9 @@ def _places(parts: SplitResult, skip: int) -> Iterator[str]:
     """Where the change may be written: in the fragment (GWT), else in the path."""
     if parts.fragment:
         yield unquote(parts.fragment).partition("?")[0]
-    yield unquote(parts.path[skip:])
+    path = unquote(parts.path[skip:])
+    # "%23" is a fragment's sign that some program took for a part of the path.
+    yield path.removeprefix("/#")
 
 
 def _says_gerrit(parts: SplitResult) -> bool:

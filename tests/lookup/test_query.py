@@ -41,6 +41,7 @@ FORMS = [
     ("/#/c/271726/2//COMMIT_MSG", 271726, 2, None),
     ("/#/c/271726/?tab=comments", 271726, None, None),
     ("/#/271726", 271726, None, None),
+    ("/%23/c/271726/2", 271726, 2, None),
     ("/#change,271726", 271726, None, None),
     ("/c/123456", 123456, None, None),
     ("/c/123456/", 123456, None, None),
