@@ -60,7 +60,8 @@ class Config:
     state_dir: Path = Path("var")
     stackviz: str | None = None
     """A StackViz build directory, the http:// URL of its development server, or None = built-in viewer."""
-    jjb_yaml_path: Path = Path(DEFAULT_JJB)
+    jjb_yaml_path: Path | None = None
+    """Job Builder's YAML; None when none was named and there is nothing at the default place."""
     gerrits: tuple[GerritServer, ...] = Factory(_default_gerrits)
     log_hosts: tuple[str, ...] = (
         "logs.openstack.org",
@@ -104,9 +105,9 @@ def load(
     for key in ("state_dir", "jjb_yaml_path"):
         if key in values:
             values[key] = base / values[key].expanduser()
+    if "jjb_yaml_path" not in values and (base / DEFAULT_JJB).is_dir():
+        values["jjb_yaml_path"] = base / DEFAULT_JJB
     config = Config(**values)
-    if "jjb_yaml_path" not in values:
-        config = attrs.evolve(config, jjb_yaml_path=base / config.jjb_yaml_path)
     if config.stackviz is not None and not config.stackviz.startswith("http:"):
         config = attrs.evolve(config, stackviz=str(base / Path(config.stackviz).expanduser()))
     return config

@@ -36,10 +36,15 @@ class LoadTests(SynchronousTestCase):
         config = load(None, {}, {}, cwd=CWD)
         self.assertEqual(config.http, ("tcp:5000:interface=127.0.0.1",))
         self.assertEqual(config.state_dir, CWD / "var")
-        self.assertEqual(config.jjb_yaml_path, CWD / "project-config/jenkins/jobs")
+        self.assertIsNone(config.jjb_yaml_path)
         self.assertEqual(config.workers, len(os.sched_getaffinity(0)))
         self.assertEqual(config.limits.artifact_bytes, 512 * 1024 * 1024)
         self.assertEqual(config.gerrits[0].aliases, ("review.openstack.org",))
+
+    def test_a_clone_of_project_config_is_found(self) -> None:
+        cwd = Path(self.mktemp()).absolute()
+        (cwd / "project-config/jenkins/jobs").mkdir(parents=True)
+        self.assertEqual(load(None, {}, {}, cwd=cwd).jjb_yaml_path, cwd / "project-config/jenkins/jobs")
 
     def test_environment(self) -> None:
         config = load(
