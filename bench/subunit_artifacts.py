@@ -191,7 +191,7 @@ def report_cpu(stream, rounds):
     print(f"CPU s of the three artifacts, 3,000 tests, 39 MB ({rounds} rounds, interleaved)")
     for way, seconds in cpu.items():
         print(
-            f"  {way:9} median {statistics.median(seconds):6.3f} s   ({min(seconds):.3f} to {max(seconds):.3f})"
+            f"  {way:9} median {statistics.median(seconds):6.3f}   ({min(seconds):.3f} to {max(seconds):.3f})"
         )
     print(f"  {ratio:.1f} times less (median of the rounds' ratios; must be at least 10)\n")
 

@@ -10,7 +10,7 @@ MAX_NAME_CHARS = 1000
 
 _TAGGED = re.compile(r"(.+?)\[[^\[\]]*\](\(.*\))?", re.DOTALL)
 """``name[id-…,smoke]``, perhaps with testscenarios' ``(scenario)`` behind it."""
-_FIXTURE = re.compile(r"(\w+) \(([\w.]+)\)")
+_FIXTURE = re.compile(r"(\w+) \(([^\W\d]\w*(?:\.\w+)*)\)")
 """``setUpClass (a.B)``, as unittest names what fails outside of a test."""
 _CONTROLS = re.compile(r"[\0-\x1f\x7f]+")
 

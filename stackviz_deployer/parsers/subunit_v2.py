@@ -39,7 +39,7 @@ _VERSION_2 = 0x2000
 # statuses
 NONE, EXISTS, IN_PROGRESS, SUCCESS, UNEXPECTED_SUCCESS, SKIP, FAIL, EXPECTED_FAILURE = range(8)
 
-_MAX_WASTE_BYTES = 2 << 30
+MAX_WASTE_BYTES = 2 << 30
 """How much may be checksummed in vain: a stream made of packets that claim 4 MiB would cost days."""
 _HEAD_BYTES = 16 << 10
 """As much of a stretch between packets is kept, to show it and to tell text from damage."""
@@ -77,14 +77,14 @@ class EventSink(Protocol):
 class V2Reader:
     """Feed it chunks of any size; it tells ``sink``.  Holds a chunk and one packet (4 MiB) at most."""
 
-    def __init__(self, sink: EventSink) -> None:
+    def __init__(self, sink: EventSink, *, max_waste_bytes: int = MAX_WASTE_BYTES) -> None:
         self._sink = sink
         self._parts: list[bytes] = []
         self._size = 0
         self._need = MIN_PACKET_BYTES
         self._offset = 0
         """Of the first byte that is held, in the decoded stream."""
-        self._waste_left = _MAX_WASTE_BYTES
+        self._waste_left = max_waste_bytes
         self._stray_offset = 0
         self._stray_size = 0
         self._stray_head = bytearray()
