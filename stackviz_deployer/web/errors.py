@@ -87,7 +87,7 @@ def fail_page(request: Request, error: BaseException | Failure) -> bytes:
 
 
 def write_error(request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
-    """Make the answer an error with this body, whatever had been prepared; returns the body."""
+    """Make the answer an error with this body, whatever had been prepared; returns the body (empty for HEAD)."""
     if request.startedWriting:
         cut(request)
         return b""
@@ -97,7 +97,7 @@ def write_error(request: Request, status: int, content_type: bytes, body: bytes)
     request.setHeader(b"Content-Type", content_type)
     request.setHeader(b"Cache-Control", b"no-store")
     request.setHeader(b"Content-Length", b"%d" % len(body))
-    return body
+    return b"" if request.method == b"HEAD" else body
 
 
 def cut(request: Request) -> None:

@@ -25,7 +25,7 @@ STACKVIZ_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; "
     b"connect-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 )
-"""What an unmodified StackViz build needs, and no more (../shared/stackviz-contract.md, 7.6)."""
+"""What an unmodified StackViz build needs, and no more (stackviz-contract.md, 7.6)."""
 
 CONFIG_PATH = "data/config.json"
 CONFIG = b'{"deployer": true, "root": "/s", "apiRoot": "/api"}'

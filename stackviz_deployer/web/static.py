@@ -74,7 +74,7 @@ class StaticFile:
         )
 
     def answer(self, request: Request, *, status: int = 200, cache: bytes = b"no-cache") -> bytes:
-        """Make this file the answer to a GET or HEAD; returns the body (empty with a 304).
+        """Make this file the answer to a GET or HEAD; returns the body (empty for a 304 or HEAD).
 
         Names carry no hash, so by default a client may keep the file but has to ask each time.
         """
@@ -92,7 +92,7 @@ class StaticFile:
         request.setHeader(b"Content-Length", b"%d" % len(body))
         if as_gzip:
             request.setHeader(b"Content-Encoding", b"gzip")
-        return body
+        return b"" if request.method == b"HEAD" else body
 
 
 class StaticTree:

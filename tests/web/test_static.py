@@ -5,6 +5,7 @@ import gzip
 import os
 from pathlib import Path
 
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.errors import ConfigError
@@ -146,7 +147,10 @@ class PageTests(StubCase):
         self.assertEqual(len(tags), 2)
 
     def test_methods(self) -> None:
-        reply = self.ask("HEAD", "/")
+        with capturedLogs() as logged:
+            reply = self.ask("HEAD", "/")
+            self.assertEqual(self.ask("HEAD", "/missing").code, 404)
+        self.assertNotIn("eat it", repr(logged))
         self.assertEqual((reply.code, reply.body), (200, b""))
         self.assertEqual(reply.header("Content-Length"), str(len(PAGES["index.html"])))
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
