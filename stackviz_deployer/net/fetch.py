@@ -50,6 +50,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _WRITERS = 2
 _DRAIN_S = 2.0
+_CLOSE_S = 2.0
 
 
 @define
@@ -192,7 +193,17 @@ class HttpFetcher:
         self._closed = True
         for running in list(self._running):
             running.cancel()
-        await self._pool.closeCachedConnections()  # type: ignore[no-untyped-call]  # Twisted
+        closed: Deferred[None] = Deferred()
+
+        def enough(_: object = None) -> None:
+            if not closed.called:
+                closed.callback(None)
+
+        timer = self._reactor.callLater(_CLOSE_S, enough)  # over TLS the other side may never say goodbye
+        self._pool.closeCachedConnections().addBoth(enough)  # type: ignore[no-untyped-call]  # Twisted
+        await closed
+        if timer.active():
+            timer.cancel()
         threads, self._threads = self._threads, None
         if threads is not None:
             threads.stop()
