@@ -12,7 +12,7 @@ from stackviz_deployer.model import ParsedArtifact, ParseRequest, ParseResult
 from stackviz_deployer.parsers import worker
 
 NAMES = (
-    "copy", "pid", "sleep", "spin", "memory", "refuse", "too_large", "defect",
+    "copy", "pid", "sleep", "slow_or_copy", "spin", "memory", "refuse", "too_large", "defect",
     "segfault", "leave", "noise", "garbage", "endless", "impostor", "huge",
 )  # fmt: skip
 PARSERS = {name: f"tests.parsers.hostile:{name}" for name in NAMES}
@@ -51,6 +51,11 @@ def sleep(request: ParseRequest) -> ParseResult:
     _tell(request)
     time.sleep(60)
     return ParseResult()
+
+
+def slow_or_copy(request: ParseRequest) -> ParseResult:
+    """Hangs for a job whose name begins with ``slow``."""
+    return sleep(request) if str(request.options.get("job_name")).startswith("slow") else copy(request)
 
 
 def spin(request: ParseRequest) -> ParseResult:
