@@ -64,6 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(scratch)
+        base.chmod(0o755)  # started by root, Apache becomes somebody else
         first = base / "htdocs" / ROOT / "job-0" / "0000000"
         generate(first, "--tests", str(options.tests), "--dstat-rows", "5400", "--console-mb", "1")
         urls = [f"http://logs.openstack.org/{ROOT}/job-{n}/0000000/" for n in range(options.jobs)]
