@@ -87,7 +87,7 @@ def fail_page(request: Request, error: BaseException | Failure) -> bytes:
 
 
 def write_error(request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
-    """Make the answer an error with this body, whatever had been prepared; returns the body (empty for HEAD)."""
+    """Make the answer an error with this body, whatever had been prepared; returns the body (HEAD: none)."""
     if request.startedWriting:
         cut(request)
         return b""
