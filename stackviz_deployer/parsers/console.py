@@ -28,6 +28,8 @@ MAX_LINES = 2_000_000
 """A longer console is cut there: an empty line of one byte is one of 24 in the artifact."""
 _PIECE_BYTES = 16 << 10
 """About so much text lies between two places where a block may end."""
+_LINE_OVERHEAD = 23
+"""Of ``{"date":"","line":""},``."""
 _META_SECTIONS = 100
 _MAX_NAME_CHARS = 200
 
@@ -57,9 +59,7 @@ def parse(request: ParseRequest) -> ParseResult:
             warnings.append(f"{source.name}: the console is empty.")
             return ParseResult(warnings=(*decoder.warnings, *warnings), decoded_bytes=decoder.decoded_bytes)
         if outline.left_out:
-            warnings.append(
-                f"{source.name}: {outline.left_out} scripts beyond {MAX_SECTIONS} are shown as one."
-            )
+            warnings.append(f"{source.name}: all scripts beyond {MAX_SECTIONS} sections are shown as one.")
         names, remaining, template = _name(outline, request.options, source.name, warnings)
         spool.seek(0)
         path = os.path.join(request.out_dir, "console.json.gz")  # noqa: PTH118 - paths are str on this side of the pipe
@@ -90,7 +90,7 @@ def _spool(lines: Lines, outline: Outline, spool: BinaryIO) -> bool:
     """Append line objects to ``spool``; False when there are as many as there may be."""
     dates, texts = lines.split()
     count = min(len(texts), MAX_LINES - outline.lines)
-    step = max(1, _PIECE_BYTES * len(texts) // len(lines.text))
+    step = max(1, _PIECE_BYTES * len(texts) // (len(lines.text) + _LINE_OVERHEAD * len(texts)))
     first = outline.lines
     for section, start, end in outline.cut(lines, count):
         for at in range(start, end, step):

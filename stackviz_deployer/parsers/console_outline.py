@@ -23,9 +23,9 @@ _SCRIPT = re.compile(rb"\[([^\]\n]{1,255})\] \$ (\S.*)")
 # what Jenkins calls the file it writes a step's script to
 _SHELL_STEP = re.compile(r"(?P<interpreter>\S.*?) (?:\S*/)?(?:hudson|jenkins)\d+\.\w+")
 _FINISHED = re.compile(rb"Finished: ([A-Z_]{2,20})\s*")
-_TEMPLATE = re.compile(rb"JJB template: (\S.{0,255}?)\s*")
+_TEMPLATE = re.compile(rb"JJB template: (\S.{0,255})")
 _ZUUL_RESULT = re.compile(rb"\[Zuul\] Job (?:complete|timed out), result: ([A-Z_]{2,20})\s*")
-_ZUUL_HEAD_BYTES = 64 << 10
+_ZUUL_HEAD_LINES = 50
 
 
 class Kind(Enum):
@@ -67,8 +67,8 @@ class Outline:
         self.status: str | None = None
         self.template: str | None = None
         self.job: str | None = None
-        self.left_out = 0
-        """Sections beyond MAX_SECTIONS."""
+        self.left_out = False
+        """Whether there were more than MAX_SECTIONS."""
         self.lines = 0
         self._zuul: bool | None = None
         self._between_tasks = True
@@ -81,7 +81,8 @@ class Outline:
     def cut(self, lines: Lines, count: int) -> Iterator[tuple[Section, int, int]]:
         """Share out ``count`` lines: (section, from, to), in order and without gaps."""
         if self._zuul is None:
-            self._zuul = b"[Zuul] " in lines.text[:_ZUUL_HEAD_BYTES]
+            own = (at for at, text in lines.find(b"[Zuul] ") if text.startswith(b"[Zuul] "))
+            self._zuul = next(own, _ZUUL_HEAD_LINES) < _ZUUL_HEAD_LINES
         opened = self._zuul_marks(lines, count) if self._zuul else self._jenkins_marks(lines)
         start = 0
         for at, section in opened:
@@ -116,13 +117,13 @@ class Outline:
 
     def _open(self, section: Section) -> None:
         if len(self.sections) >= MAX_SECTIONS and section.kind is not Kind.PUBLISHERS:
-            self.left_out += 1
+            self.left_out = True
             return
         self.sections.append(section)
 
     def _jenkins_marks(self, lines: Lines) -> list[tuple[int, Section]]:
         opened: list[tuple[int, Section]] = []
-        for at, text in lines.find(b"] $ "):
+        for at, text in () if self.left_out else lines.find(b"] $ "):
             script = _SCRIPT.fullmatch(text)
             if script:
                 opened.append((at, self._script(script, self.lines + at)))
@@ -158,7 +159,7 @@ class Outline:
         if self.template is not None:
             return
         for _, text in lines.find(b"JJB template: "):
-            found = _TEMPLATE.fullmatch(text)
+            found = _TEMPLATE.fullmatch(text.rstrip())
             if found:
                 self.template = found[1].decode()
                 return

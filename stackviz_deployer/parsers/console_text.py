@@ -27,7 +27,7 @@ _MAX_PAGE_HEAD_BYTES = 1 << 20
 """Before the ``<pre>`` of a page."""
 _HEAD_BYTES = 512
 
-_TAG = re.compile(rb"<[a-zA-Z/!][^>\n]*>")
+_TAG = re.compile(rb"<[a-zA-Z/!][^<>\n]*>")  # without "<" inside it takes linear time
 _ENTITY = re.compile(rb"&(?!amp;)(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,30});")
 _FRAGMENT = re.compile(rb"\s*<pre\b[^>\n]*>\r?\n?", re.IGNORECASE)
 _PAGE = re.compile(rb"\s*<(?:!doctype\s+html|html|head|\?xml)\b", re.IGNORECASE)

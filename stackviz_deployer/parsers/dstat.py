@@ -13,10 +13,11 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 
-from attrs import frozen
+from attrs import field, frozen
 
 from stackviz_deployer.errors import ParseError
 from stackviz_deployer.model import ParsedArtifact, ParseRequest, ParseResult
@@ -33,6 +34,9 @@ _MAX_COLUMNS = 2_000
 _MAX_ROW_CHARS = 2_000
 """Of a row as it is stored; only invented numbers (1e300) are longer."""
 _MAX_CELL_CHARS = 500
+_MAX_LAYOUTS = 50
+"""Different headers in one file."""
+_MAX_WARNINGS = 20
 
 _TITLE = re.compile(r"(\S{1,40}) (\S{1,40}) CSV output", re.IGNORECASE)
 
@@ -97,7 +101,7 @@ class _Layout:
     columns: tuple[Column, ...]
     sources: tuple[tuple[int, ...], ...]
     """Of each column: the cells that add up to it."""
-    plain: Callable[[Sequence[bytes]], tuple[bytes, ...]] | None
+    plain: Callable[[Sequence[bytes]], tuple[bytes, ...]] | None = field(eq=False)  # follows from sources
     """Takes the columns' cells out of a row; None where cells add up (or for one column: no tuple then)."""
     format: str
 
@@ -181,7 +185,8 @@ class _Reader:
         self._steps_back = 0
 
     def warn(self, sentence: str) -> None:
-        self.warnings.append(f"{self._name}: {sentence}.")
+        if len(self.warnings) < _MAX_WARNINGS:
+            self.warnings.append(f"{self._name}: {sentence}.")
 
     def line(self, line: bytes) -> None:
         line = line.strip(b"\0 \t\r\xef\xbb\xbf")  # NULs: what a crashed file system leaves
@@ -265,8 +270,8 @@ class _Reader:
             column = self._dialect.column(group, name)
             if column is not None:
                 kept.setdefault(column, (index,))
-        for total, devices in (("net/total", _is_net), ("dsk/total", _is_disk)):
-            self._add_up(kept, total, [i for i, g in enumerate(filled) if devices(g)], names)
+        _add_up(kept, "net/total", ("recv", "send"), [i for i, g in enumerate(filled) if _is_net(g)], names)
+        _add_up(kept, "dsk/total", ("read", "writ"), [i for i, g in enumerate(filled) if _is_disk(g)], names)
         if time is None or not kept:
             self.warn("a header without a time or without any column that can be shown")
             return None
@@ -283,19 +288,11 @@ class _Reader:
             format=",".join(column.format for column in kept),
         )
         if layout not in self._layouts:
+            if len(self._layouts) >= _MAX_LAYOUTS:
+                self.warn(f"rows below headers that differ from the first {_MAX_LAYOUTS} were left out")
+                return None
             self._layouts.append(layout)
-        return layout
-
-    def _add_up(
-        self, kept: dict[Column, tuple[int, ...]], total: str, indices: list[int], names: list[str]
-    ) -> None:
-        """``dstat --full`` gives each device and no total."""
-        if any(column.group == total for column in kept):
-            return
-        for name in dict.fromkeys(names[i] for i in indices):
-            column = self._dialect.column(total, name) if self._dialect else None
-            if column is not None:
-                kept[column] = tuple(i for i in indices if names[i] == name)
+        return self._layouts[self._layouts.index(layout)]
 
     def _row(self, line: bytes, layout: _Layout) -> None:
         cells = line.split(b",")
@@ -341,7 +338,7 @@ class _Reader:
         used = sorted({index for _, _, index in self.rows})
         columns = list(self._layouts[used[0]].columns) if used else []
         rows = [(ms, text) for ms, text, _ in self.rows]
-        if self._incomplete or len(used) > 1:
+        if self._incomplete or len({self._layouts[i].columns for i in used}) > 1:
             columns, rows = self._common(used)
         if self._damaged:
             self.warn(f"{self._damaged} damaged rows were left out")
@@ -358,25 +355,25 @@ class _Reader:
 
         A gap would end StackViz's lines (NaN), so a row that still has one goes.
         """
-        split = [
-            (ms, dict(zip(self._layouts[i].columns, text.split(","), strict=True)))
-            for ms, text, i in self.rows
-        ]
-        columns: list[Column] = []
-        missing: list[Column] = []
-        for column in dict.fromkeys(c for i in used for c in self._layouts[i].columns):
-            everywhere = all(column in self._layouts[i].columns for i in used)
-            filled = sum(1 for _, cells in split if cells.get(column))
-            (columns if everywhere and filled * 2 > len(split) else missing).append(column)
+        gaps: Counter[Column] = Counter()
+        for number in self._incomplete:
+            _, text, index = self.rows[number]
+            cells = zip(self._layouts[index].columns, text.split(","), strict=True)
+            gaps.update(column for column, cell in cells if not cell)
+        first, *others = (self._layouts[i].columns for i in used)
+        columns = [c for c in first if gaps[c] * 2 < len(self.rows) and all(c in other for other in others)]
+        missing = dict.fromkeys(c.key for cs in (first, *others) for c in cs if c not in columns)
         if missing:
-            self.warn(
-                f"columns that many rows do not have were left out: {', '.join(c.key for c in missing)}"
-            )
-        rows = [
-            (ms, ",".join(cells[c] for c in columns)) for ms, cells in split if all(cells[c] for c in columns)
-        ]
-        self._damaged += len(split) - len(rows)
-        return columns, rows if columns else []
+            self.warn(f"columns that many rows do not have were left out: {', '.join(missing)}")
+        picks = {i: [self._layouts[i].columns.index(c) for c in columns] for i in used}
+        rows = []
+        for ms, text, index in self.rows if columns else ():
+            all_cells = text.split(",")
+            kept = [all_cells[at] for at in picks[index]]
+            if all(kept):
+                rows.append((ms, ",".join(kept)))
+        self._damaged += len(self.rows) - len(rows)
+        return columns, rows
 
     def _one_year(self, rows: list[tuple[int, str]]) -> list[tuple[int, str]]:
         """Rows of one year: StackViz would show January after the same year's December."""
@@ -431,6 +428,22 @@ def _with_gaps(cells: Sequence[bytes], layout: _Layout) -> str:
         except ValueError:
             out.append("")
     return ",".join(out)
+
+
+def _add_up(
+    kept: dict[Column, tuple[int, ...]],
+    total: str,
+    wanted: Sequence[str],
+    devices: Sequence[int],
+    names: Sequence[str],
+) -> None:
+    """``dstat --full`` gives each device and no total."""
+    if any(column.group == total for column in kept):
+        return
+    for name in wanted:
+        sources = tuple(i for i in devices if names[i] == name)
+        if sources:
+            kept[Column(total, name, _FORMATS[total])] = sources
 
 
 def _is_net(group: str) -> bool:

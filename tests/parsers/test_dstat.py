@@ -235,6 +235,18 @@ class DamageTests(DstatCase):
                                  {"system_time": "01-06 12:05:00", "memory_usage_used": "8192"}])  # fmt: skip
         self.assertIn("swap_used", result.warnings[0])
 
+    def test_many_headers(self) -> None:
+        """Different ones are bounded, and so are the warnings."""
+        text = head()
+        for n in range(1, 200):
+            commas, filler, quoted = "," * n, "x," * n, '"x",' * n
+            text += f'"Host:"\n"system",{commas}"memory usage"\n"time",{quoted}"used"\n'
+            text += f"01-06 12:01:00,{filler}4096\n"
+        result = self.parse(text)
+        self.assertEqual(len(self.times(result)), 50 - 1)  # one has no rows
+        self.assertIn("first 50", result.warnings[0])
+        self.assertEqual(len(result.warnings), 20)
+
     def test_other_program_went_on(self) -> None:
         text = (
             head()
