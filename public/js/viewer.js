@@ -20,6 +20,7 @@ import { headerView } from "./views/summary.js";
 const main = byId("main");
 const runBox = h("div", { class: "run" });
 const consoleBox = h("div", null);
+const warningBox = h("div", null);
 const choiceBox = h("div", { class: "run-choice" });
 
 /** @type {ViewState} */
@@ -28,6 +29,8 @@ let state = parseState(location.hash);
 let view = null;
 /** @type {ReturnType<typeof arrangeArtifacts>} */
 let parts = { runs: [], dstats: [], consoles: [] };
+/** What the scrape left out or repaired, in all its runs. @type {string[]} */
+let warnings = [];
 let loading = 0;
 let writing = 0;
 
@@ -61,7 +64,9 @@ async function start() {
     const task = await askTask(uuid);
     headerView(byId("job"), task);
     parts = arrangeArtifacts(task.artifacts);
-    fill(main, warningList(task.warnings, "The scrape left something out"), choiceBox, runBox, consoleBox);
+    warnings = task.warnings ?? [];
+    fill(main, warningBox, choiceBox, runBox, consoleBox);
+    showWarnings([]);
     if (!parts.runs.length) fill(runBox, notice("info", "This job has no test results", parts.consoles.length ? "Its console is below." : null));
     else await showRun();
     fill(consoleBox, ...parts.consoles.map(consoleView));
@@ -93,13 +98,13 @@ async function showRun() {
       loadDstat(),
     ]);
     if (mine !== loading) return;
-    const warnings = warningList(stats?.warnings, "The results are not complete");
+    showWarnings(stats?.warnings ?? []);
     if (!tests || tests.count === 0) {
-      fill(runBox, notice("warn", "No test ran", "The results hold not a single test. What was found instead:"), warnings);
+      fill(runBox, notice("warn", "No test ran", ["The results hold not a single test. What was found instead:", ...(stats?.warnings ?? [])].join("\n")));
       return;
     }
     view = makeRunView({ tests, stats, dstat: dstat.text === null ? null : parseDstat(dstat.text, tests.from_ms), details: run.details, state: () => state, set });
-    fill(runBox, warnings, dstat.trouble && notice("warn", "The machine's measurements could not be loaded", dstat.trouble), view.element);
+    fill(runBox, dstat.trouble && notice("warn", "The machine's measurements could not be loaded", dstat.trouble), view.element);
     view.apply(state, null);
   } catch (error) {
     if (mine !== loading) return;
@@ -117,6 +122,12 @@ async function loadDstat() {
   } catch (error) {
     return { text: null, trouble: messageOf(error) };
   }
+}
+
+/** The task's warnings repeat those of its runs with a file's name before them. @param {string[]} ofRun */
+function showWarnings(ofRun) {
+  const others = ofRun.filter((text) => !warnings.some((known) => known.endsWith(text)));
+  fill(warningBox, warningList([...warnings, ...others], "Left out or repaired"));
 }
 
 /** @param {Run} current */

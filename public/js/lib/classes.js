@@ -51,7 +51,6 @@ export const C = Object.freeze({
   noticeWarn: "notice warn",
   older: "older",
   progress: "progress",
-  row: "row",
   section: "section",
   selected: "selected",
   skeleton: "skeleton",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Failures that have the same cause, put together.
 import { FAIL, UNFINISHED } from "./status.js";
+import { classOf, splitName } from "./testset.js";
 
 /** @typedef {import("./testset.js").TestSet} TestSet */
 
@@ -36,12 +37,23 @@ export function groupFailures(tests, details) {
   for (const i of failuresInTime(tests)) {
     const lines = details.get(tests.names[i]);
     const text = lines?.length ? lines.join("\n").trim() : tests.status[i] === UNFINISHED ? NEVER_ENDED : NO_DETAILS;
-    const key = normalise(text);
+    const key = normalise(withoutTest(text, tests.names[i]));
     const cause = causes.get(key);
     if (cause) cause.tests.push(i);
     else causes.set(key, { key, text, tests: [i], first_ms: tests.end[i] });
   }
   return [...causes.values()];
+}
+
+/**
+ * A message without the names of the test whose it is: "(PortsTest:test_list) timed out" is one cause for all of them.
+ * @param {string} text
+ * @param {string} name
+ */
+function withoutTest(text, name) {
+  const { short } = splitName(name);
+  const own = [name, `${classOf(name)}:${short}`, `${classOf(name)}.${short}`, classOf(name), short].filter((part) => part.length > 4);
+  return own.reduce((rest, part) => rest.replaceAll(part, "<test>"), text);
 }
 
 /**

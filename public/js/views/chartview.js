@@ -9,7 +9,7 @@ import { makeSurface } from "./surface.js";
 /** @typedef {import("../lib/metrics.js").Chart} Chart */
 /** @typedef {import("../lib/metrics.js").Columns} Columns */
 
-const HEIGHT = 52;
+const HEIGHT = 46;
 
 /** @param {Chart} chart */
 export function makeChartView(chart) {

@@ -73,16 +73,21 @@ export function makeFailures({ tests, stats, zone, onSelect }) {
 
   /** @param {number} i */
   function testButton(i) {
+    const button = testLink(i, `${formatMoment(tests.end[i], zone(), tests.from_ms)} · ${formatLength((tests.end[i] - tests.start[i]) / 1000)}`);
+    buttons.set(i, button);
+    return button;
+  }
+
+  /** @param {number} i @param {string} when */
+  function testLink(i, when) {
     const name = tests.names[i];
-    const button = h(
+    return h(
       "button",
       { type: "button", class: "test-link", title: name.slice(0, 1000), onclick: () => onSelect(i) },
       kindIcon(TEST_STATUS[tests.status[i]].kind),
-      h("span", { class: C.testName }, h("span", { class: C.muted }, classOf(name) ? `${classOf(name)}.` : ""), splitName(name).short),
-      h("span", { class: C.muted }, `${formatMoment(tests.end[i], zone(), tests.from_ms)} · ${formatLength((tests.end[i] - tests.start[i]) / 1000)}`),
+      h("span", { class: C.testName }, splitName(name).short.slice(0, 300)),
+      h("span", { class: "test-where" }, h("span", { class: C.testPath }, classOf(name).slice(0, 300)), h("span", null, when)),
     );
-    buttons.set(i, button);
-    return button;
   }
 
   function skipsSection() {
@@ -100,20 +105,8 @@ export function makeFailures({ tests, stats, zone, onSelect }) {
 
   function slowestSection() {
     const ids = [...sortTests(tests, null, "duration", true).subarray(0, SLOWEST)];
-    const list = h("ul", { class: C.causeTests }, ...ids.map((i) => h("li", null, slowButton(i))));
+    const list = h("ul", { class: C.causeTests }, ...ids.map((i) => h("li", null, testLink(i, formatLength((tests.end[i] - tests.start[i]) / 1000)))));
     return h("section", { class: C.section }, h("h2", null, "Slowest tests"), list);
-  }
-
-  /** @param {number} i */
-  function slowButton(i) {
-    const name = tests.names[i];
-    return h(
-      "button",
-      { type: "button", class: "test-link", title: name.slice(0, 1000), onclick: () => onSelect(i) },
-      kindIcon(TEST_STATUS[tests.status[i]].kind),
-      h("span", { class: C.testName }, h("span", { class: C.muted }, classOf(name) ? `${classOf(name)}.` : ""), splitName(name).short),
-      h("span", { class: C.muted }, formatLength((tests.end[i] - tests.start[i]) / 1000)),
-    );
   }
 
   function mark() {

@@ -28,9 +28,14 @@ export function notice(tone, title, message, ...actions) {
  */
 export function warningList(warnings, title) {
   if (!warnings || warnings.length === 0) return null;
+  if (warnings.length === 1) return h("p", { class: C.noticeWarn }, h("strong", null, `${title}: `), warnings[0]);
   const list = h("ul", null, ...warnings.map((text) => h("li", null, text)));
-  if (warnings.length <= 3) return h("div", { class: C.noticeWarn }, h("p", null, h("strong", null, title)), list);
-  return h("details", { class: C.noticeWarn }, h("summary", null, `${title} (${warnings.length})`), list);
+  const first = h("span", { class: C.muted }, ` ${warnings[0]}`);
+  const fold = h("details", { class: `${C.noticeWarn} folded` }, h("summary", null, h("strong", null, `${title} (${warnings.length})`), first), list);
+  fold.addEventListener("toggle", () => {
+    first.hidden = fold.open;
+  });
+  return fold;
 }
 
 /** Lines that stand for what is being loaded. @param {number} lines @param {string} label */

@@ -7,13 +7,13 @@ import { formatLength } from "../lib/times.js";
 
 /** @typedef {import("../lib/types.js").Status} Status */
 
-/** @type {{key: string, label: string, unit: "bytes"|"files"}[]} */
+/** @type {{key: string, label: string, unit: "bytes"|"parts"}[]} */
 const STAGES = [
-  { key: "queued", label: "Waiting for a free worker", unit: "files" },
-  { key: "listing", label: "Reading the list of files", unit: "files" },
+  { key: "queued", label: "Waiting for a free worker", unit: "parts" },
+  { key: "listing", label: "Reading the list of files", unit: "parts" },
   { key: "fetching", label: "Fetching logs", unit: "bytes" },
-  { key: "parsing", label: "Parsing results", unit: "files" },
-  { key: "storing", label: "Storing the site", unit: "files" },
+  { key: "parsing", label: "Parsing results", unit: "parts" },
+  { key: "storing", label: "Storing the site", unit: "parts" },
 ];
 
 /**
@@ -85,7 +85,7 @@ export function progressView(parent, { onCancel }) {
   };
 
   /**
-   * @param {{unit: "bytes"|"files"}} stage
+   * @param {{unit: "bytes"|"parts"}} stage
    * @param {import("../lib/types.js").Progress|null} progress
    */
   function showAmount(stage, progress) {
@@ -96,7 +96,7 @@ export function progressView(parent, { onCancel }) {
     } else {
       bar.removeAttribute("value");
     }
-    const write = stage.unit === "bytes" ? formatBytes : (/** @type {number} */ n) => counted(n, "file");
+    const write = stage.unit === "bytes" ? formatBytes : (/** @type {number} */ n) => counted(n, "part");
     amount.textContent = total > 0 ? `${write(done)} of ${write(total)} · ` : done > 0 ? `${write(done)} · ` : "";
   }
 }

@@ -51,12 +51,23 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
   const filter = h("input", { type: "search", placeholder: "Filter tests and tags", "aria-label": "Filter tests and tags", spellcheck: "false", oninput: () => set({ text: filter.value }) });
   const found = h("span", { class: C.muted, role: "status" });
   const zones = zoneSwitch(tests.from_ms, (value) => set({ zone: value }));
-  const findings = makeFailures({ tests, stats, zone, onSelect });
+  /** Where the selection was made, its details may be out of sight. */
+  let look = false;
+  /** @param {number} i */
+  const onPick = (i) => {
+    look = true;
+    if (i === selected) lookAtDetails();
+    else onSelect(i);
+  };
+  const findings = makeFailures({ tests, stats, zone, onSelect: onPick });
   const attachments = makeDetails({
     tests,
     source: details && detailsSource(details),
     zone,
-    onSelect,
+    onSelect: (i) => {
+      if (i < 0) timeline.element.focus({ preventScroll: true });
+      onSelect(i);
+    },
     onStep: step,
     onShow: (i) => {
       show(i, 0.08);
@@ -76,7 +87,7 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
       if (next < 0) next = failures.length;
       if (by < 0) next -= 1;
     }
-    onSelect(failures[(next + failures.length) % failures.length]);
+    onPick(failures[(next + failures.length) % failures.length]);
   }
 
   /** @param {string} text @param {string} label @param {() => void} act */
@@ -146,13 +157,21 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
     if (Math.abs(now.from_ms - wanted.from_ms) > 2 || Math.abs(now.to_ms - wanted.to_ms) > 2) timeline.setRange(wanted);
   }
 
+  function lookAtDetails() {
+    look = false;
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    attachments.element.scrollIntoView({ block: "nearest", behavior: calm ? "instant" : "smooth" });
+  }
+
   /** @param {string} name @param {boolean} first the address came with it */
   function select(name, first) {
     selected = name ? (byName.get(name) ?? -1) : -1;
     timeline.update({ selected });
     findings.select(selected);
     table.select(selected);
-    void attachments.show(selected);
+    void attachments.show(selected).then(() => {
+      if (look) lookAtDetails();
+    });
     if (selected >= 0) {
       if (!first) show(selected, 0);
       else if (state().range === null) show(selected, 0);

@@ -53,7 +53,7 @@ export function countsView(tests, onToggle) {
       { type: "button", class: `${C.count} ${C.kind[kind]}`, "aria-pressed": "false", disabled: count === 0, onclick: () => onToggle(key) },
       kindIcon(kind),
       h("b", null, formatCount(count)),
-      ` ${plural}`,
+      plural,
     );
     buttons.set(key, button);
     row.append(button);

@@ -43,8 +43,8 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
   const heads = COLUMNS.map(({ key, label }) =>
     h("th", { scope: "col", class: `col-${key}` }, h("button", { type: "button", onclick: () => onSort(key, sorted.key === key ? !sorted.descending : key === "duration" || key === "status") }, label)),
   );
-  const above = h("tr", { class: C.spacer, "aria-hidden": "true" }, h("td", { colspan: COLUMNS.length }));
-  const below = h("tr", { class: C.spacer, "aria-hidden": "true" }, h("td", { colspan: COLUMNS.length }));
+  const above = h("tr", { class: C.spacer, "aria-hidden": "true" }, h("td", null));
+  const below = h("tr", { class: C.spacer, "aria-hidden": "true" }, h("td", null));
   const body = h("tbody", null, above, below);
   const table = h("table", { "aria-label": "Tests" }, h("thead", null, h("tr", { "aria-rowindex": "1" }, ...heads)), body);
   const box = h("div", { class: "table-box" }, table);
@@ -67,7 +67,7 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
   /** @param {number} at */
   function reveal(at) {
     const top = at * ROW;
-    const room = box.clientHeight - ROW * 1.5;
+    const room = box.clientHeight - ROW * 2;
     if (top < box.scrollTop) box.scrollTop = top;
     else if (top > box.scrollTop + room) box.scrollTop = top - room;
   }

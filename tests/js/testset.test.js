@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { groupFailures, groupSkips, normalise } from "../../public/js/lib/failures.js";
+import { applyFilter, sortTests } from "../../public/js/lib/filter.js";
+import { arrangeArtifacts } from "../../public/js/lib/runs.js";
+import { FAIL, UNFINISHED } from "../../public/js/lib/status.js";
+import { classOf, makeTestSet, splitName } from "../../public/js/lib/testset.js";
+
+const NOON = Date.UTC(2016, 5, 1, 12, 0, 0);
+
+/**
+ * @param {string} name
+ * @param {string} status
+ * @param {number} from
+ * @param {number} seconds
+ * @param {string[]} tags
+ */
+const one = (name, status, from, seconds, tags = ["worker-0"]) => ({
+  name,
+  status,
+  tags,
+  timestamps: /** @type {[string, string]} */ ([new Date(NOON + from * 1000).toISOString(), new Date(NOON + (from + seconds) * 1000).toISOString()]),
+  duration: seconds,
+});
+
+const tests = makeTestSet([
+  one("a.B.test_one", "success", 0, 4),
+  one("a.B.test_two", "fail", 4, 2, ["worker-1", "smoke"]),
+  one("a.C.test_three", "skip", 4, 0),
+  one("a.C.test_four", "fail", 5, 9, ["worker-1", "unfinished"]),
+  one("a.C.test_five", "fail", 1, 2),
+]);
+
+test("a run as columns", () => {
+  assert.equal(tests.count, 5);
+  assert.equal(tests.from_ms, NOON);
+  assert.equal(tests.to_ms, NOON + 14000);
+  assert.deepEqual([...tests.status].map((s) => s === FAIL || s === UNFINISHED), [false, true, false, true, true]);
+  assert.equal(tests.status[3], UNFINISHED);
+  assert.deepEqual(tests.workers, ["worker 0", "worker 1"]);
+  assert.deepEqual(tests.tags[1], ["smoke"]);
+  assert.deepEqual([...tests.byStart], [0, 4, 1, 2, 3]);
+});
+
+test("lanes bear the workers' own numbers where the server renumbered them; tests without a worker have a lane", () => {
+  const odd = makeTestSet([one("x", "success", 0, 1, ["worker-1", "orig:worker-9"]), one("y", "success", 0, 1, ["worker-0"]), one("z", "success", 0, 1, [])]);
+  assert.deepEqual(odd.workers, ["no worker", "worker 0", "worker 9"]);
+  assert.deepEqual([...odd.lane], [2, 1, 0]);
+});
+
+test("a run without a length still has one", () => {
+  const flat = makeTestSet([one("x", "success", 3, 0)]);
+  assert.ok(flat.to_ms > flat.from_ms);
+  assert.ok(makeTestSet([]).to_ms > 0);
+});
+
+test("names in two parts, dots of parameters left alone", () => {
+  assert.deepEqual(splitName("a.b.C.test_x"), { path: "a.b.C", short: "test_x" });
+  assert.deepEqual(splitName("a.C.test_x(v1.2)"), { path: "a.C", short: "test_x(v1.2)" });
+  assert.deepEqual(splitName("plain"), { path: "", short: "plain" });
+  assert.deepEqual(splitName("ends."), { path: "ends", short: "ends." });
+  assert.equal(classOf("a.b.C.test_x"), "C");
+});
+
+test("equal causes come together, in order of time", () => {
+  const details = new Map([
+    ["a.B.test_two", ["Timed out", "Details: (B:test_two) Server 4f6c2a3e-1111-2222-3333-444455556666 after 196 s"]],
+    ["a.C.test_five", ["Timed out", "Details: (C:test_five) Server 0a6c2a3e-1111-2222-3333-444455556666 after 12 s"]],
+  ]);
+  const causes = groupFailures(tests, details);
+  assert.deepEqual(causes.map((cause) => cause.tests), [[4, 1], [3]]);
+  assert.match(causes[1].text, /never finished/);
+});
+
+test("what differs from one occurrence to the next is taken out, and words are not", () => {
+  assert.equal(normalise("10.0.0.5:22 at 0xdeadbeef, req-ab-12"), normalise("10.1.2.3:80 at 0x12, req-zz-9"));
+  assert.notEqual(normalise("Connection refused"), normalise("Connection reset"));
+  assert.equal(normalise("deadbeefcafe is a word"), "deadbeefcafe is a word");
+});
+
+test("skips by reason", () => {
+  const groups = groupSkips([{ name: "a", duration: 0, details: null }, { name: "b", duration: 0, details: "no ec2" }, { name: "c", duration: 0, details: "no ec2 " }]);
+  assert.deepEqual(groups, [{ reason: "no ec2", names: ["b", "c"] }, { reason: "No reason was given", names: ["a"] }]);
+});
+
+test("filters count exactly, and leave no mask when there is nothing to filter", () => {
+  assert.equal(applyFilter(tests, { text: " ", statuses: [] }).mask, null);
+  assert.equal(applyFilter(tests, { text: "C test", statuses: [] }).count, 3);
+  assert.equal(applyFilter(tests, { text: "smoke", statuses: [] }).count, 1);
+  const failed = applyFilter(tests, { text: "", statuses: ["fail"] });
+  assert.deepEqual([...(failed.mask ?? [])], [0, 1, 0, 0, 1]);
+});
+
+test("sorts are stable, and masks hold", () => {
+  assert.deepEqual([...sortTests(tests, null, "duration", true)], [3, 0, 4, 1, 2]);
+  assert.deepEqual([...sortTests(tests, null, "name", false)].map((i) => tests.names[i].slice(-4)), ["_one", "_two", "five", "four", "hree"]);
+  assert.deepEqual([...sortTests(tests, applyFilter(tests, { text: "", statuses: ["fail"] }).mask, "start", false)], [4, 1]);
+  assert.deepEqual([...sortTests(tests, null, "status", true)].slice(0, 3), [4, 1, 3]);
+});
+
+test("artifacts as runs, measurements and consoles; the first of a kind counts", () => {
+  /** @param {string} id @param {string} type @param {string} name */
+  const a = (id, type, name) => ({ id, artifact_type: type, artifact_name: name, primary: true, blocks: false });
+  const { runs, dstats, consoles } = arrangeArtifacts([a("1", "subunit", "x"), a("2", "subunit-stats", "x"), a("3", "dstat", "d"), a("4", "subunit-details", "alone"), a("5", "subunit-stats", "y"), a("6", "subunit", "x"), a("7", "console", "c")]);
+  assert.deepEqual(runs.map((run) => [run.name, run.subunit?.id, run.stats?.id]), [["x", "1", "2"], ["y", undefined, "5"]]);
+  assert.deepEqual([dstats.length, consoles.length], [1, 1]);
+});
