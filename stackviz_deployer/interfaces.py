@@ -47,7 +47,8 @@ class Fetcher(Protocol):
         """Write the body of ``url`` into the file ``into``, as it comes over the wire.
 
         ``max_bytes`` counts wire bytes; ``timeout_s`` covers everything: the wait for a
-        slot, redirects, retries and the body.  ``on_bytes`` is told of each chunk's length.
+        slot, redirects, retries and the body.  ``on_bytes`` is told of each chunk's length
+        (and, before another attempt, of what is to come again as a negative one).
         Raises HostNotAllowedError, AddressRefusedError, Upstream*Error, TooLargeError; the
         file may then hold a part, which the caller removes with its directory.
         """

@@ -45,6 +45,7 @@ class Server:
             raise SkipTest(f"needs {self.program} (Debian package {self.package})")
         self.base.mkdir(parents=True, exist_ok=True)
         self.root.mkdir(parents=True, exist_ok=True)
+        self._let_in()
         config = self.base / "server.conf"
         config.write_text(self.configuration(), encoding="utf-8")
         with self.log.open("ab") as log:
@@ -63,6 +64,14 @@ class Server:
                 time.sleep(0.02)  # it tells nobody when it listens
             else:
                 return
+
+    def _let_in(self) -> None:
+        """Started by root, the servers become www-data: trial's directories are for their owner alone."""
+        here = Path.cwd()
+        if os.geteuid() == 0:
+            for folder in (self.root, *self.root.parents):
+                if folder.is_relative_to(here):
+                    folder.chmod(folder.stat().st_mode | 0o055)
 
     def stop(self) -> None:
         process, self.process = self.process, None
@@ -112,7 +121,7 @@ class Apache(Server):
             f"LoadModule {name}_module {modules}/mod_{name}.so"
             for name in ("mpm_event", "authz_core", "autoindex", "dir", "alias", "mime", "headers", "rewrite")
         )
-        # started by root it must become somebody else; the test's directories are readable for all
+        # started by root it must become somebody else
         user = "User www-data\nGroup www-data" if os.geteuid() == 0 else ""
         return f"""
 ServerRoot "{self.base}"

@@ -111,12 +111,13 @@ class _Piece:
     links: int = 0
     entries: dict[str, _Entry] = field(factory=dict)
     named: bool = True
-    """Whether every link shows (the beginning of) the name of what it leads to."""
+    """Whether every link shows the name that it leads to, or its beginning; not asked beside sort links."""
     too_many: bool = False
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        return self.has_sort, len(self.entries)
+    def rank(self) -> tuple[bool, bool, bool, int]:
+        """How much it looks like the index, beside other parts of its page."""
+        return self.has_sort, self.has_parent, self.named and bool(self.entries), len(self.entries)
 
 
 def parse(request: ParseRequest) -> ParseResult:
@@ -152,7 +153,7 @@ def parse(request: ParseRequest) -> ParseResult:
 
 
 def _choose(text: str, base: _Base) -> _Piece | None:
-    """The index among what a page holds: the part with sort links, else the one with most entries."""
+    """The index among what a page holds: the part that looks most like one."""
     spans: list[tuple[int, int]] = []
     start = None
     for match in _CONTAINER.finditer(text):
@@ -171,7 +172,7 @@ def _choose(text: str, base: _Base) -> _Piece | None:
     left = MAX_LINKS
     pieces = []
     for start, end in spans:
-        piece = _read(text, start, end, base, left, evident=heading)
+        piece = _read(text, start, end, base, left)
         left -= piece.links
         pieces.append((piece, start, end))
     piece, start, end = max(pieces, key=lambda found: found[0].rank)  # of equals the first
@@ -185,7 +186,7 @@ def _choose(text: str, base: _Base) -> _Piece | None:
     return piece if evident else None
 
 
-def _read(text: str, start: int, end: int, base: _Base, left: int, *, evident: bool) -> _Piece:
+def _read(text: str, start: int, end: int, base: _Base, left: int) -> _Piece:
     """The links of one part, at most ``left`` of them."""
     piece = _Piece()
     room = MAX_ANSWER
@@ -214,7 +215,7 @@ def _read(text: str, start: int, end: int, base: _Base, left: int, *, evident: b
             piece.too_many = True
             break
         piece.entries[entry.name] = entry
-        if not evident:
+        if not piece.has_sort:
             piece.named = piece.named and _shows(link[3], entry.name)
     return piece
 

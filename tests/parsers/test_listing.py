@@ -196,6 +196,12 @@ class RuleTests(ListingTestCase):
         plain = '<ul><li><a href="a"> a</a></li><li><a href="b"> b</a></li></ul>'
         self.assertEqual(self.names(f'<p><a href="faq.html">FAQ</a></p>{plain}<a href="z">z</a>'), ["a", "b"])
 
+    def test_help_text_with_more_links_than_the_index(self) -> None:
+        help_text = '<ul><li><a href="faq">Questions</a><li><a href="why">Reasons</a></ul>'
+        plain = '<ul><li><a href="console.html"> console.html</a></li></ul>'
+        for page in (help_text + plain, plain + help_text):
+            self.assertEqual(self.names(page), ["console.html"])
+
     def test_unclosed_help_text(self) -> None:
         self.assertEqual(self.names("<table><tr><td>Welcome<ul><li>x" + self.row("a")), ["a"])
 
