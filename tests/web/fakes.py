@@ -100,12 +100,12 @@ class FakeTasks:
 
     async def get(self, task_id: TaskId) -> Task:
         self.gets += 1
-        if self.gate is not None:
+        found = self.tasks.get(task_id)
+        if self.gate is not None:  # what was read may be old by the time it arrives
             await self.gate
-        try:
-            return self.tasks[task_id]
-        except KeyError:
-            raise NotFoundError("there is no such task") from None
+        if found is None:
+            raise NotFoundError("there is no such task")
+        return found
 
     async def artifacts(self, task_id: TaskId) -> Sequence[Artifact]:
         return self.made.get(task_id, [])
