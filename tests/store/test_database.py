@@ -75,6 +75,20 @@ class DatabaseTests(StoreTestCase):
         await gatherResults([Deferred.fromCoroutine(db.write(increment)) for _ in range(30)])
         self.assertEqual(await db.read(numbers), list(range(1, 31)))
 
+    async def test_nobody_writes_in_between(self) -> None:
+        """What a write has read stays true until it writes, whoever else has the file open."""
+        db = self.numbers()
+
+        def outsider(txn):
+            numbers(txn)
+            with closing(sqlite3.connect(self.path, timeout=0)) as other:
+                other.execute("INSERT INTO numbers VALUES (9)")
+
+        with self.assertRaises(StoreError) as caught:
+            await db.write(outsider)
+        self.assertIn("locked", caught.exception.message)
+        self.assertEqual(await db.read(numbers), [])
+
     async def test_reads_during_a_slow_write(self) -> None:
         """They neither wait for it nor see half of it."""
         db = self.numbers()
