@@ -46,6 +46,9 @@ STDERR_LINE_BYTES = 1000
 RESTART_S = (0.0, 0.1, 1.0, 5.0, 15.0, 30.0)
 """Pauses before a child that ended without being asked anything is started again."""
 
+START_S = 60.0
+"""For a child to be ready; then it is killed, and the next one tries."""
+
 STOP_S = 2.0
 """Time for idle children to see the end of their stdin; then they are killed."""
 
@@ -131,7 +134,9 @@ class _Child(ProcessProtocol):
         message = orjson.loads(line)
         if not self.ready:
             self.ready = bool(message["ready"])
-            self._pool.child_ready(self)
+            self._slot.child_ready()
+            log.debug("worker {pid} is ready", pid=self.pid)
+            self._pool.dispatch()
             return
         work = self.work
         if work is None or message["id"] != work.number:
@@ -189,10 +194,10 @@ class _Slot:
         self.failures = 0
         """Ends in a row without an answer between them, of children that had nothing to do."""
         self.problem: str | None = None
-        self._restart: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
+        """Until the next start, or for the present child to be ready."""
 
     def start(self) -> None:
-        self._restart = None
         child = _Child(self._pool, self)
         try:
             self._pool.spawn(child, NICENESS_URGENT if self.urgent else NICENESS)
@@ -200,9 +205,14 @@ class _Slot:
             self._again(f"could not be started ({error})")
             return
         self.child = child
+        self._timer = self._pool.reactor.callLater(START_S, child.kill)
+
+    def child_ready(self) -> None:
+        self._stop_timer()
 
     def ended(self, why: str, *, in_order: bool) -> None:
         self.child = None
+        self._stop_timer()
         if not self._pool.running:
             return
         if in_order:
@@ -215,13 +225,16 @@ class _Slot:
         self.failures += 1
         self.problem = f"a parser process {why}"
         log.error("a parser process {why}; started again in {pause} s", why=why, pause=pause)
-        self._restart = self._pool.reactor.callLater(pause, self.start)
+        self._timer = self._pool.reactor.callLater(pause, self.start)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
 
     def stop(self) -> _Child | None:
         """No more children here; the present one, if any, is told to end."""
-        if self._restart is not None:
-            self._restart.cancel()
-            self._restart = None
+        self._stop_timer()
         child = self.child
         if child is not None:
             if child.work is None:
@@ -310,7 +323,8 @@ class WorkerPool(Service):
     def health(self) -> Mapping[str, Any]:
         """Counts of children and of waiting requests; ``reasons``: why children do not start."""
         children = [slot.child for slot in self._slots if slot.child is not None]
-        problems = {slot.problem for slot in self._slots if slot.failures and slot.problem}
+        failing = [slot for slot in self._slots if slot.child is None or not slot.child.ready]
+        problems = {slot.problem for slot in failing if slot.failures and slot.problem}
         return {
             "processes": len(self._slots),
             "ready": sum(child.ready and not child.ending for child in children),
@@ -324,10 +338,6 @@ class WorkerPool(Service):
     def spawn(self, child: _Child, niceness: int) -> None:
         arguments = [*self._command, str(self._memory_bytes), str(niceness), str(os.getpid())]
         self.reactor.spawnProcess(child, arguments[0], arguments, env=self._environment)
-
-    def child_ready(self, child: _Child) -> None:
-        log.debug("worker {pid} is ready", pid=child.pid)
-        self.dispatch()
 
     def dispatch(self) -> None:
         """Give waiting requests to idle children, in their order."""

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from stackviz_deployer.cpu import MAX_ANSWER_BYTES, RESTART_S, InlinePool, WorkerPool
+from stackviz_deployer.cpu import MAX_ANSWER_BYTES, RESTART_S, START_S, InlinePool, WorkerPool
 from stackviz_deployer.errors import ParseError, QueueFullError, TooLargeError, WorkerDiedError
 from stackviz_deployer.model import InputFile, ParseRequest
 from stackviz_deployer.parsers import worker
@@ -317,6 +317,23 @@ class SupervisionTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(d).data["pid"], os.getpid())
         self.assertEqual(self.pool.health()["reasons"], [])
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_ready_child_makes_up_for_one_that_died(self):
+        self.end(self.child())
+        self.assertEqual(len(self.pool.health()["reasons"]), 1)
+        self.reactor.advance(0)
+        self.assertEqual(len(self.pool.health()["reasons"]), 1)
+        self.child().outReceived(b'{"ready":true}\n')
+        self.assertEqual(self.pool.health()["reasons"], [])
+
+    def test_a_child_that_does_not_get_ready_is_replaced(self):
+        self.reactor.advance(START_S - 0.1)
+        self.assertEqual(self.child().transport.killed, 0)
+        self.reactor.advance(0.1)
+        self.assertEqual(self.child().transport.killed, 1)
+        self.end(self.child())
+        self.reactor.advance(0)
+        self.assertEqual(len(self.reactor.started), 2)
 
     def test_death_with_work_restarts_at_once(self):
         self.child().outReceived(b'{"ready":true}\n')
