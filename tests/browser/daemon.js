@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real daemon and the real browser, for the tests of this folder.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { chromium } from "playwright-core";
+
+const CHROMIUM = "/usr/bin/chromium";
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const START_MS = 30000;
+const STOP_MS = 15000;
+
+const twistd = process.env.TWISTD ?? (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, "twistd")).find((file) => existsSync(file));
+
+/** Why the tests cannot run here, or false. */
+export const skip = !existsSync(CHROMIUM) ? "needs Debian's package chromium" : !twistd ? "needs twistd (set TWISTD, or activate the virtual environment)" : false;
+
+/** @returns {Promise<number>} */
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      const port = typeof address === "object" && address ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/**
+ * A daemon with an empty state directory of its own.
+ * @returns {Promise<{url: string, stop: () => Promise<void>}>}
+ */
+export async function startDaemon() {
+  const folder = await mkdtemp(join(tmpdir(), "stackviz-browser-"));
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const args = ["-n", "--pidfile=", "stackviz-deployer", "--http", `tcp:${port}:interface=127.0.0.1`, "--state-dir", join(folder, "state")];
+  const child = spawn(/** @type {string} */ (twistd), args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (log = (log + chunk).slice(-20000)));
+  const ended = new Promise((resolve) => {
+    child.once("exit", resolve);
+  });
+  const stop = async () => {
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+    await ended;
+    clearTimeout(timer);
+    await rm(folder, { recursive: true, force: true });
+  };
+  for (const until = Date.now() + START_MS; ; ) {
+    const up = await fetch(`${url}/health/live`).then((answer) => answer.ok, () => false);
+    if (up) return { url, stop };
+    if (child.exitCode !== null || Date.now() > until) {
+      await stop();
+      throw new Error(`the daemon did not start:\n${log}`);
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 100);
+    });
+  }
+}
+
+export function startBrowser() {
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+}
+
+/**
+ * A page that keeps what a person must never cause: console errors, uncaught exceptions, reports of the policy.
+ * @param {import("playwright-core").Browser} browser
+ * @param {import("playwright-core").BrowserContextOptions} [options]
+ */
+export async function openPage(browser, options) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB", ...options });
+  const page = await context.newPage();
+  /** @type {string[]} */
+  const troubles = [];
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) troubles.push(`console: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => troubles.push(`exception: ${error}`));
+  await page.exposeFunction("reportPolicy", (/** @type {string} */ text) => troubles.push(`policy: ${text}`));
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      Reflect.get(window, "reportPolicy")(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
+    });
+  });
+  return { page, troubles, close: () => context.close() };
+}
+
+/**
+ * How many pixels of a canvas have each colour, as "r,g,b".
+ * @param {import("playwright-core").Locator} canvas
+ * @returns {Promise<Record<string, number>>}
+ */
+export function colours(canvas) {
+  return canvas.evaluate((element) => {
+    const image = /** @type {HTMLCanvasElement} */ (element);
+    // Read from a copy: reading the page's own canvas would change how it is drawn, and warn.
+    const copy = /** @type {OffscreenCanvasRenderingContext2D} */ (new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true }));
+    copy.drawImage(image, 0, 0);
+    const { data } = copy.getImageData(0, 0, image.width, image.height);
+    /** @type {Record<string, number>} */
+    const counts = {};
+    for (let i = 0; i < data.length; i += 4) {
+      if (data[i + 3] < 255) continue;
+      const key = `${data[i]},${data[i + 1]},${data[i + 2]}`;
+      counts[key] = (counts[key] ?? 0) + 1;
+    }
+    return counts;
+  });
+}
+
+/**
+ * A colour of the style sheet as "r,g,b".
+ * @param {import("playwright-core").Page} page
+ * @param {string} name
+ */
+export async function themeColour(page, name) {
+  const hex = await page.evaluate((key) => getComputedStyle(document.documentElement).getPropertyValue(`--${key}`).trim(), name);
+  return [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)).join(",");
+}
