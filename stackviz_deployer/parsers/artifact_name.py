@@ -2,7 +2,7 @@
 """Names of artifacts that are safe to show.
 
 StackViz puts an artifact's name into HTML and into an Angular expression as it is
-(../shared/stackviz-contract.md, section 4), and file names come from scraped sites.
+(stackviz-contract.md, section 4), and file names come from scraped sites.
 """
 
 from __future__ import annotations

@@ -160,11 +160,12 @@ def _name(
     if yaml_path:
         index = jjb.load(yaml_path, options.get("jjb_cache_dir"))
         warnings += index.warnings
-        match = index.match(
-            options.get("job_name") or outline.job,
-            printed=outline.template,
-            interpreters=[section.interpreter for section in scripts],
-        )
+        interpreters = [section.interpreter for section in scripts]
+        # what the CI calls the job, or what Jenkins does
+        for job in (options.get("job_name"), outline.job):
+            match = index.match(job, printed=outline.template, interpreters=interpreters)
+            if match is not None:
+                break
         if match is not None:
             labels, template = match.labels, match.template
             if not match.consistent:

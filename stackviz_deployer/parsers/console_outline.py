@@ -3,7 +3,7 @@
 
 Jenkins writes ``[job] $ /bin/bash -xe /tmp/hudson123.sh`` before each script, ``[SCP] ...`` while it
 publishes and ``Finished: FAILURE`` at last.  Zuul 2.5 wrote ``[Zuul] Task exit code: 0`` behind
-each script instead (../shared/formats/console.md, A).
+each script instead (formats/console.md, A).
 """
 
 from __future__ import annotations

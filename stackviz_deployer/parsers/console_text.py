@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Consoles in any rendering -> lines of text, escaped for JSON.
 
-Three renderings are known (../shared/formats/console.md, A and B): Jenkins' own, a bare
+Three renderings are known (formats/console.md, A and B): Jenkins' own, a bare
 ``<pre>`` with entities and links; os-loganalyze's page, each line in a ``<span>``; and plain
 text.  All work is done on chunks of whole lines, because a step of the interpreter per line
 costs more than everything else together.

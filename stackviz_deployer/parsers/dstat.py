@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """dstat CSV -> the ``dstat`` artifact, in the one form that StackViz reads.
 
-StackViz wants (../shared/stackviz-contract.md, section 6) one title cell, three rows that it
+StackViz wants (stackviz-contract.md, section 6) one title cell, three rows that it
 skips, the groups, the columns, and then nothing but rows sorted by a time without a year,
 which it takes as UTC in the year of the first test.  Files in the wild have empty lines,
 a second header where dstat was started again, rows torn when it was killed, a clock that

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Job Builder YAML -> which scripts a job runs, in order.
 
-Names come from a directory of ``*.yaml`` (../shared/formats/jjb.md).  Hundreds of files take
+Names come from a directory of ``*.yaml`` (formats/jjb.md).  Hundreds of files take
 seconds to read, so what is wanted of them, two small tables, is kept as JSON under a name
 made of the files' names, sizes and times: whoever comes first makes it, behind a lock.
 """

@@ -427,6 +427,9 @@ class SectionTests(ConsoleCase):
             self.names(lines, jjb_yaml_path=str(YAML), job_name="gate-nova-tox-py27")[1], LABELS[0]
         )
 
+    def test_job_name_that_is_not_known(self) -> None:
+        self.assertEqual(self.names(build(1), jjb_yaml_path=str(YAML), job_name="renamed")[1], LABELS[0])
+
     def test_more_scripts_than_the_template(self) -> None:
         lines = [*build(6, ()), SCRIPT.format("/bin/sh -xe", 9), "Finished: SUCCESS"]
         result = self.parse(stamped(lines), jjb_yaml_path=str(YAML))
