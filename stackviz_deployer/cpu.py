@@ -49,8 +49,8 @@ RESTART_S = (0.0, 0.1, 1.0, 5.0, 15.0, 30.0)
 START_S = 60.0
 """For a child to be ready; then it is killed, and the next one tries."""
 
-STOP_S = 2.0
-"""Time for idle children to see the end of their stdin; then they are killed."""
+STOP_S = 4.0
+"""For killed children to be gone: the daemon's end does not wait for one that hangs in the kernel."""
 
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 """Nothing else of the daemon's environment (credentials among it) reaches a parser."""
@@ -112,11 +112,6 @@ class _Child(ProcessProtocol):
             self.transport.signalProcess("KILL")
         except Exception:  # noqa: BLE001  ProcessExitedAlready, or OSError of a race with it
             log.debug("worker {pid} had ended before it was killed", pid=self.pid)
-
-    def close(self) -> None:
-        """Let an idle child end by itself."""
-        self.ending = True
-        self.transport.closeChildFD(0)
 
     def outReceived(self, data: bytes) -> None:
         self._buffer += data
@@ -233,14 +228,11 @@ class _Slot:
         self._timer = None
 
     def stop(self) -> _Child | None:
-        """No more children here; the present one, if any, is told to end."""
+        """No more children here; the present one, if any, is killed: it holds nothing that matters."""
         self._stop_timer()
         child = self.child
         if child is not None:
-            if child.work is None:
-                child.close()
-            else:
-                child.kill()
+            child.kill()
         return child
 
 
@@ -276,25 +268,20 @@ class WorkerPool(Service):
     # Service
 
     def startService(self) -> None:
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted has no types here
+        super().startService()
         for slot in self._slots:
             slot.start()
 
     def stopService(self) -> Deferred[None]:
-        super().stopService()  # type: ignore[no-untyped-call]  # likewise
+        super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
         for work in [*self._urgent, *self._waiting]:
             self.settle(work, WorkerDiedError(f"{work.subject}: the daemon is stopping"))
         children = [child for slot in self._slots if (child := slot.stop()) is not None]
-        late = self.reactor.callLater(STOP_S, _kill_all, children)
         gone: Deferred[Any] = DeferredList([child.ended for child in children], consumeErrors=True)
-        # An unreaped child (blocked in the kernel) must not hold up the daemon's own end.
-        gone.addTimeout(2 * STOP_S, self.reactor, onTimeoutCancel=_give_up)
-        await gone
-        if late.active():
-            late.cancel()
+        await gone.addTimeout(STOP_S, self.reactor, onTimeoutCancel=_give_up)
 
     # CpuPool
 
@@ -420,11 +407,6 @@ def _cause(reason: Failure) -> str:
     if number is not None:
         return f"crashed ({signal.Signals(number).name})"
     return f"ended by itself (status {getattr(reason.value, 'exitCode', None)})"
-
-
-def _kill_all(children: Sequence[_Child]) -> None:
-    for child in children:
-        child.kill()
 
 
 def _give_up(_result: object, _timeout_s: float) -> None:

@@ -21,13 +21,13 @@ class Staged(MultiService):
 
     def __init__(self, clock: IReactorTime | None = None, *, stage_s: float = 20.0) -> None:
         """With a ``clock`` each child has ``stage_s`` to stop; without, as long as it takes."""
-        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().__init__()
         self._clock = clock
         self._stage_s = stage_s
 
     def stopService(self) -> Deferred[None]:
         """Fires when the last child has stopped, or was given up."""
-        Service.stopService(self)  # type: ignore[no-untyped-call]  # Twisted's own
+        Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:

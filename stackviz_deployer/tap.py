@@ -54,7 +54,7 @@ class Options(usage.Options):
     config: Config
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().__init__()
         self._http: list[str] = []
 
     def opt_http(self, endpoint: str) -> None:
@@ -176,10 +176,10 @@ def build(config: Config, reactor: Any) -> IService:
     )
     daemon = Staged(reactor)
     for child in (database, blobs, cpu, _Closing(fetcher), threads, Sweeper(store, blobs), queue):
-        daemon.addService(child)  # type: ignore[no-untyped-call]  # Twisted has no types here
+        daemon.addService(child)
     for endpoint in config.http:
         listening = strports.service(endpoint, site, reactor=reactor)
-        daemon.addService(listening)  # type: ignore[no-untyped-call]  # likewise
+        daemon.addService(listening)
     return daemon
 
 
@@ -190,5 +190,5 @@ class _Closing(Service):
         self._fetcher = fetcher
 
     def stopService(self) -> Deferred[None]:
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().stopService()
         return Deferred.fromCoroutine(self._fetcher.close())

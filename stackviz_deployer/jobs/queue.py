@@ -116,12 +116,12 @@ class JobQueue(Service):
 
     def startService(self) -> None:
         """Begin with what an earlier process left."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().startService()
         self._loop = self._background.spawn(self._work_off(), "the queue")
 
     def stopService(self) -> Deferred[None]:
         """No new task begins; running ones get GRACE_S to finish, then are left for the next start."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -257,9 +257,8 @@ class JobQueue(Service):
             self._running.pop(task.id, None)
             self._ring()
         if ended is not None:
-            log.info(
-                "{task} is {state}: {message}", task=task.id, state=ended.state.value, message=ended.message
-            )
+            state, message = ended.state.value, ended.message or ended.url
+            log.info("{task} is {state}: {message}", task=task.id, state=state, message=message)
             self._watchers.tell(ended)
 
     async def _outcome(self, running: _Running) -> Task | None:

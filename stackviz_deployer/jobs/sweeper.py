@@ -32,12 +32,12 @@ class Sweeper(Service):
 
     def startService(self) -> None:
         """Begin; nobody waits for the end."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().startService()
         self._sweep = self._background.spawn(self._run(), "sweeping the state directory")
 
     def stopService(self) -> Deferred[None] | None:
         """Fires when nothing is being swept any more."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().stopService()
         return self._sweep
 
     async def _run(self) -> None:

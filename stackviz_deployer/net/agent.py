@@ -63,17 +63,17 @@ class _BoundedProtocol(HTTP11ClientProtocol):
                 self._overrun = True
                 cast(ITCPTransport, self.transport).abortConnection()  # TLS has it, too
                 return
-        super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted
+        super().dataReceived(data)
 
 
 class _BoundedFactory(_HTTP11ClientFactory):
     def buildProtocol(self, addr: Any) -> _BoundedProtocol:  # noqa: ARG002  # Twisted's signature
-        return _BoundedProtocol(self._quiescentCallback)  # type: ignore[no-untyped-call]  # Twisted
+        return _BoundedProtocol(self._quiescentCallback)
 
 
 def connection_pool(reactor: IReactorTime, per_host: int) -> HTTPConnectionPool:
     """A pool of our own: treq's is shared by everyone who calls its functions."""
-    pool = HTTPConnectionPool(reactor, persistent=True)  # type: ignore[no-untyped-call]  # Twisted
+    pool = HTTPConnectionPool(reactor, persistent=True)
     pool._factory = _BoundedFactory  # noqa: SLF001  # documented there, and the only way in
     pool.maxPersistentPerHost = per_host
     pool.cachedConnectionTimeout = 4  # Apache closes after 5 s
@@ -106,4 +106,4 @@ def raw_client(
     reactor: IReactorTime, endpoints: IAgentEndpointFactory, pool: HTTPConnectionPool
 ) -> HTTPClient:
     """A treq client that never decodes an answer; redirects are the caller's (allow_redirects=False)."""
-    return HTTPClient(RawAgent(Agent.usingEndpointFactory(reactor, endpoints, pool)))  # type: ignore[no-untyped-call]  # Twisted
+    return HTTPClient(RawAgent(Agent.usingEndpointFactory(reactor, endpoints, pool)))

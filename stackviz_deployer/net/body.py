@@ -106,7 +106,7 @@ class FileSink(BaseProtocol):
         self.received += len(data)
         if self.received > self._max_bytes:
             drop(self.transport)
-            self._fail(Failure(self._too_large()))  # type: ignore[no-untyped-call]  # Twisted
+            self._fail(Failure(self._too_large()))
             return
         if self._on_bytes is not None:
             self._on_bytes(len(data))
@@ -118,7 +118,7 @@ class FileSink(BaseProtocol):
             producer_of(self.transport).pauseProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if reason.check(ResponseDone):  # type: ignore[no-untyped-call]  # Twisted
+        if reason.check(ResponseDone):
             self._complete = True
             self._work()
         else:
@@ -176,7 +176,7 @@ class FileSink(BaseProtocol):
         self._file = None
         if not self._abandoned:
             drop(self.transport)
-            self._error = Failure(StoreError(f"{self._path} cannot be written: {failure.getErrorMessage()}"))  # type: ignore[no-untyped-call]  # Twisted
+            self._error = Failure(StoreError(f"{self._path} cannot be written: {failure.getErrorMessage()}"))
         self._finish()
 
     def _finish(self) -> None:

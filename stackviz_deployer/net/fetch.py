@@ -132,7 +132,7 @@ class HttpFetcher:
             hosts=self._hosts,
             guard=AddressGuard(private_networks),
             overrides=Overrides(resolve or {}),
-            tls=BrowserLikePolicyForHTTPS(trust),  # type: ignore[no-untyped-call]  # Twisted
+            tls=BrowserLikePolicyForHTTPS(trust),
             connect_timeout_s=CONNECT_TIMEOUT_S,
         )
         self._client = client or raw_client(reactor, endpoints, self._pool)
@@ -200,7 +200,7 @@ class HttpFetcher:
                 closed.callback(None)
 
         timer = self._reactor.callLater(_CLOSE_S, enough)  # over TLS the other side may never say goodbye
-        self._pool.closeCachedConnections().addBoth(enough)  # type: ignore[no-untyped-call]  # Twisted
+        self._pool.closeCachedConnections().addBoth(enough)
         await closed
         if timer.active():
             timer.cancel()

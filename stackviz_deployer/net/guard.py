@@ -197,8 +197,8 @@ class GuardedEndpoint:
         def failed(failure: Failure) -> None:
             if connected.called:
                 return
-            if failure.check(DNSLookupError) and guarded.refused:  # type: ignore[no-untyped-call]  # Twisted
-                connected.errback(Failure(self._explain(guarded.refused)))  # type: ignore[no-untyped-call]  # Twisted
+            if failure.check(DNSLookupError) and guarded.refused:
+                connected.errback(Failure(self._explain(guarded.refused)))
             else:
                 connected.errback(failure)
 
@@ -272,7 +272,7 @@ class GuardedEndpoints:
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """For the URI of a request, whoever made it.  Raises what AllowedHosts and parse_url raise."""
-        target = parse_url(uri.toBytes().decode("ascii"))  # type: ignore[no-untyped-call]  # Twisted
+        target = parse_url(uri.toBytes().decode("ascii"))
         self._hosts.admit(target)
         address, port = self._overrides.find(target.host, target.port)
         endpoint = GuardedEndpoint(

@@ -122,7 +122,7 @@ class _Feeder:
         self._ended = True
         if not self._running:
             self._close()
-        self._protocol.connectionLost(Failure(reason))  # type: ignore[no-untyped-call]  # Twisted
+        self._protocol.connectionLost(Failure(reason))
 
     def _close(self) -> None:
         if self._found is not None:

@@ -90,11 +90,11 @@ class FileBlobStore(Service):
         self._pool = ThreadPool(0, THREADS, "blobs")
         self._starting = self._reactor.callWhenRunning(self._pool.start)
         self._calls.open()
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().startService()
 
     def stopService(self) -> Deferred[None]:
         """Wait for what is being written, then end the threads; what is asked from now on is refused."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().stopService()
 
         def stop(_: None) -> None:
             if not self._pool.started and self._starting is not None:

@@ -83,11 +83,11 @@ class Database(Service):
         # Closed in this order: the last to close folds the log into the file, which a reader may not.
         self._pools = {"read": self._pool(READERS, _open_reader), "write": self._pool(1, _open_writer)}
         self._calls.open()
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().startService()
 
     def stopService(self) -> Deferred[None]:
         """Wait for what runs, then close; what is asked from now on is refused."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's own
+        super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -102,7 +102,7 @@ class Database(Service):
                 for connection in list(pool.connections.values()):
                     connection.interrupt()
         for pool in self._pools.values():
-            pool.close()  # type: ignore[no-untyped-call]  # Twisted's own
+            pool.close()
         self._pools = {}
         self._release()
 
@@ -128,7 +128,7 @@ class Database(Service):
             return fn(txn, *args, **kw)
 
         def submit() -> Deferred[T]:
-            done: Deferred[T] = self._pools[kind].runInteraction(interaction)  # type: ignore[no-untyped-call]  # Twisted's own
+            done: Deferred[T] = self._pools[kind].runInteraction(interaction)
             return done
 
         try:
@@ -152,7 +152,7 @@ class Database(Service):
             raise _explained(self._path, error) from error
 
     def _pool(self, threads: int, openfun: Callable[[sqlite3.Connection], None]) -> ConnectionPool:
-        return ConnectionPool(  # type: ignore[no-untyped-call]  # Twisted's own
+        return ConnectionPool(
             "sqlite3",
             str(self._path),
             check_same_thread=False,  # adbapi closes from the reactor's thread

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """Sending stored files: read in threads, at the client's pace, as they lie or inflated on the way."""
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """The one place where an exception becomes an HTTP answer: its status, its JSON, its log line."""
 
 from __future__ import annotations

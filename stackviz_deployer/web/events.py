@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """Server-sent events: the progress of a task, for whoever watches its page."""
 
 from __future__ import annotations

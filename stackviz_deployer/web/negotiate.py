@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """What a request's headers ask of an answer: its encoding, and whether the client has it already."""
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """Waiting for work without owning it.
 
 Klein cancels what a handler waits for when the client goes away.  Work that must come to

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """The plain addresses: ``public/``, ``/go/…``, robots.txt, and what is not there."""
 
 from __future__ import annotations

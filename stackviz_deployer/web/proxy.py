@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """StackViz's dev server behind ``/s/<uuid>/``, for those who work on StackViz itself."""
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """The site: what every request and every answer go through, and where everything is mounted."""
 
 from __future__ import annotations

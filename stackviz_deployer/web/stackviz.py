@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """``/s/<uuid>/``: the site of a task, or the page that says why there is none (yet)."""
 
 from __future__ import annotations

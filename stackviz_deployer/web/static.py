@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# mypy: allow-untyped-calls
-# (much of twisted.web has no types)
 """A directory of files, read and compressed once at start, served from memory."""
 
 from __future__ import annotations
