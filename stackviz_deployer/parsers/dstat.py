@@ -14,10 +14,8 @@ import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
-
-from attrs import field, frozen
 
 from stackviz_deployer.errors import ParseError
 from stackviz_deployer.model import ParsedArtifact, ParseRequest, ParseResult
@@ -25,12 +23,12 @@ from stackviz_deployer.parsers import dstat_time
 from stackviz_deployer.parsers.artifact_name import artifact_name, safe_name
 from stackviz_deployer.parsers.blockgzip import write_gzip
 from stackviz_deployer.parsers.decode import Decoder
+from stackviz_deployer.parsers.dstat_columns import DIALECTS, Column, Dialect, Layout, read_layout
 
 FORM = 1
 MAX_ROWS = 200_000
 """More than two days at one a second; a longer file is cut there."""
 MAX_LINE_BYTES = 16 << 10
-_MAX_COLUMNS = 2_000
 _MAX_ROW_CHARS = 2_000
 """Of a row as it is stored; only invented numbers (1e300) are longer."""
 _MAX_CELL_CHARS = 500
@@ -39,71 +37,6 @@ _MAX_LAYOUTS = 50
 _MAX_WARNINGS = 20
 
 _TITLE = re.compile(r"(\S{1,40}) (\S{1,40}) CSV output", re.IGNORECASE)
-
-_FORMATS = {
-    # what our viewer and StackViz draw; the precision is that of a screen
-    "total cpu usage": "%.1f",
-    "memory usage": "%.0f",
-    "net/total": "%.0f",
-    "dsk/total": "%.0f",
-    "io/total": "%.1f",
-    "system": "%.0f",
-    "load avg": "%.2f",
-    "procs": "%.1f",
-    "paging": "%.0f",
-    "swap": "%.0f",
-    "tcp sockets": "%.0f",
-}
-# a part of a disk, or what lies upon one: counted already
-_NO_DISK = re.compile(r"dsk/(?:dm-|md|loop|zram|ram|sr|fd|[hsv]d[a-z]+\d|xvd[a-z]+\d|nvme\d+n\d+p)")
-
-
-@frozen
-class Column:
-    """One that is kept; ``format`` is its printf form."""
-
-    group: str
-    name: str
-    format: str
-
-    @property
-    def key(self) -> str:
-        """As StackViz names it."""
-        return re.sub("[ /]", "_", f"{self.group}_{self.name}")
-
-
-@frozen
-class Dialect:
-    """A program that writes such files: which title, and which of its columns are ours."""
-
-    program: str
-    column: Callable[[str, str], Column | None]
-
-
-def _classic_column(group: str, name: str) -> Column | None:
-    form = _FORMATS.get(group)
-    if form is None or (group, name) == ("system", "time") or not re.fullmatch(r"\w{1,20}", name):
-        return None
-    return Column(group, name, form)
-
-
-DIALECTS = (Dialect("Dstat", _classic_column),)
-"""Dstat 0.7.2 to 0.8.0; the title's first word decides."""
-
-
-@frozen
-class _Layout:
-    """How the rows below one header are read."""
-
-    width: int
-    time: int
-    epoch: bool
-    columns: tuple[Column, ...]
-    sources: tuple[tuple[int, ...], ...]
-    """Of each column: the cells that add up to it."""
-    plain: Callable[[Sequence[bytes]], tuple[bytes, ...]] | None = field(eq=False)  # follows from sources
-    """Takes the columns' cells out of a row; None where cells add up (or for one column: no tuple then)."""
-    format: str
 
 
 def parse(request: ParseRequest) -> ParseResult:
@@ -174,8 +107,8 @@ class _Reader:
         self.rows: list[tuple[int, str, int]] = []
         """Time, cells as they are stored, index of the layout."""
         self._dialect: Dialect | None = None
-        self._layouts: list[_Layout] = []
-        self._layout: _Layout | None = None
+        self._layouts: list[Layout] = []
+        self._layout: Layout | None = None
         self._groups: list[str] | None = None
         # 2000 has a 29th of February
         self._clock = dstat_time.RowClock(reference_ms or dstat_time.year_start_ms(2000))
@@ -225,7 +158,7 @@ class _Reader:
         elif self._groups is None:
             self._groups, self._layout = cells, None
         else:
-            self._layout = self._layout_of(self._groups, cells)
+            self._layout = self._known_layout(self._groups, cells)
             self._groups = None
 
     def _title(self, title: re.Match[str]) -> None:
@@ -252,49 +185,22 @@ class _Reader:
         self.year_known = True
         self._clock.set(date.local_ms)
 
-    def _layout_of(self, groups: list[str], names: list[str]) -> _Layout | None:
-        if self._dialect is None or len(names) > _MAX_COLUMNS:
+    def _known_layout(self, groups: list[str], names: list[str]) -> Layout | None:
+        if self._dialect is None:
             return None
-        while names and not names[-1]:
-            names.pop()
-        filled: list[str] = []
-        for index in range(len(names)):
-            group = groups[index] if index < len(groups) else ""
-            filled.append(group or (filled[-1] if filled else ""))
-        names = [n.removeprefix(g + ":") for g, n in zip(filled, names, strict=True)]  # "dsk/vda:read"
-        kept: dict[Column, tuple[int, ...]] = {}
-        time, epoch = None, False
-        for index, (group, name) in enumerate(zip(filled, names, strict=True)):
-            if time is None and (group, name) in (("system", "time"), ("epoch", "epoch")):
-                time, epoch = index, name == "epoch"
-            column = self._dialect.column(group, name)
-            if column is not None:
-                kept.setdefault(column, (index,))
-        _add_up(kept, "net/total", ("recv", "send"), [i for i, g in enumerate(filled) if _is_net(g)], names)
-        _add_up(kept, "dsk/total", ("read", "writ"), [i for i, g in enumerate(filled) if _is_disk(g)], names)
-        if time is None or not kept:
+        layout = read_layout(self._dialect, groups, names)
+        if layout is None:
             self.warn("a header without a time or without any column that can be shown")
-            return None
-        sources = tuple(kept.values())
-        layout = _Layout(
-            width=len(names),
-            time=time,
-            epoch=epoch,
-            columns=tuple(kept),
-            sources=sources,
-            plain=itemgetter(*(s[0] for s in sources))
-            if all(len(s) == 1 for s in sources) and sources[1:]
-            else None,
-            format=",".join(column.format for column in kept),
-        )
-        if layout not in self._layouts:
-            if len(self._layouts) >= _MAX_LAYOUTS:
-                self.warn(f"rows below headers that differ from the first {_MAX_LAYOUTS} were left out")
-                return None
+        elif layout in self._layouts:
+            return self._layouts[self._layouts.index(layout)]
+        elif len(self._layouts) < _MAX_LAYOUTS:
             self._layouts.append(layout)
-        return self._layouts[self._layouts.index(layout)]
+            return layout
+        else:
+            self.warn(f"rows below headers that differ from the first {_MAX_LAYOUTS} were left out")
+        return None
 
-    def _row(self, line: bytes, layout: _Layout) -> None:
+    def _row(self, line: bytes, layout: Layout) -> None:
         cells = line.split(b",")
         if len(cells) != layout.width:
             self._damaged += 1
@@ -303,18 +209,12 @@ class _Reader:
         if ms is None:
             self._damaged += 1
             return
-        try:
-            if layout.plain is not None:
-                text = layout.format % tuple(map(float, layout.plain(cells)))
-            else:
-                text = layout.format % tuple(sum(float(cells[i]) for i in s) for s in layout.sources)
-        except ValueError:
-            text = _with_gaps(cells, layout)
-            self._incomplete.add(len(self.rows))
+        text, whole = layout.cells(cells)
         if "n" in text or len(text) > _MAX_ROW_CHARS:  # nan, inf, or numbers of hundreds of digits
             self._damaged += 1
-            self._incomplete.discard(len(self.rows))
             return
+        if not whole:
+            self._incomplete.add(len(self.rows))
         if self.rows and ms < self.rows[-1][0]:
             self._steps_back += 1
         self.rows.append((ms, text.replace(".0,", ",").removesuffix(".0"), self._layouts.index(layout)))
@@ -417,41 +317,6 @@ def _csv(reader: _Reader, columns: list[Column], rows: list[tuple[int, str]]) ->
         out.append(f"{day_text} {minute // 60:02}:{minute % 60:02}:{second:02},{text}")
     out.append("")
     return "\n".join(out)
-
-
-def _with_gaps(cells: Sequence[bytes], layout: _Layout) -> str:
-    """A row in which something is no number: its cell is empty."""
-    out = []
-    for column, source in zip(layout.columns, layout.sources, strict=True):
-        try:
-            out.append(column.format % sum(float(cells[i]) for i in source))
-        except ValueError:
-            out.append("")
-    return ",".join(out)
-
-
-def _add_up(
-    kept: dict[Column, tuple[int, ...]],
-    total: str,
-    wanted: Sequence[str],
-    devices: Sequence[int],
-    names: Sequence[str],
-) -> None:
-    """``dstat --full`` gives each device and no total."""
-    if any(column.group == total for column in kept):
-        return
-    for name in wanted:
-        sources = tuple(i for i in devices if names[i] == name)
-        if sources:
-            kept[Column(total, name, _FORMATS[total])] = sources
-
-
-def _is_net(group: str) -> bool:
-    return group.startswith("net/") and group not in ("net/total", "net/lo")
-
-
-def _is_disk(group: str) -> bool:
-    return group.startswith("dsk/") and group != "dsk/total" and not _NO_DISK.match(group)
 
 
 def _behind(cells: Sequence[str], label: str) -> str:
