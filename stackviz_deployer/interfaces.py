@@ -83,8 +83,9 @@ class CpuPool(Protocol):
     async def run(self, request: ParseRequest, *, timeout_s: float, urgent: bool = False) -> ParseResult:
         """Parse in a worker process.
 
-        ``urgent`` work (look-ups that a person waits for) has a slot of its own.  Raises
-        what the parser raised (ParseError, TooLargeError) or WorkerDiedError.
+        ``timeout_s`` covers the wait for a free process and the work.  ``urgent`` work
+        (look-ups that a person waits for) has a slot of its own.  Raises what the parser
+        raised (ParseError, TooLargeError), WorkerDiedError, or QueueFullError.
         """
 
 
