@@ -40,7 +40,7 @@ class Background:
     async def observe(self, work: Coroutine[Any, Any, T], what: str) -> T:
         """The outcome of ``work``, which goes on when whoever awaits this is cancelled.
 
-        A client that hangs up cancels its handler (trap T19 in ../shared/style/STYLE-STUDY.md).
+        A client that hangs up cancels its handler (trap T19 in style/STYLE-STUDY.md).
         """
         outcome: Deferred[T] = Deferred()
 

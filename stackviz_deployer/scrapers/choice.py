@@ -14,7 +14,7 @@ from attrs import Factory, frozen
 from stackviz_deployer.model import ListedFile, Tree
 
 MAX_DEPTH = 3
-"""Directories above a file: ``controller/logs/old/`` (../shared/formats/artifacts.md)."""
+"""Directories above a file: ``controller/logs/old/`` (formats/artifacts.md)."""
 
 MAX_NAME_CHARS = 120
 
@@ -23,7 +23,7 @@ _OLD_SITE = "stackviz/data/"
 """What the 2015 tool made of the same files, inside the job's own logs."""
 _FIRST_HOSTS = ("", "controller", "primary")
 _UNSAFE = re.compile(r"[^A-Za-z0-9 ._~/@:+-]")
-"""StackViz puts names into HTML and Angular expressions (../shared/stackviz-contract.md, section 4)."""
+"""StackViz puts names into HTML and Angular expressions (stackviz-contract.md, section 4)."""
 
 
 @frozen(kw_only=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console of a Jenkins job (../shared/formats/artifacts.md, "Globs")."""
+"""The console of a Jenkins job (formats/artifacts.md, "Globs")."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Machine metrics (../shared/formats/artifacts.md, "Globs"); most jobs since 2022 have none."""
+"""Machine metrics (formats/artifacts.md, "Globs"); most jobs since 2022 have none."""
 
 from __future__ import annotations
 

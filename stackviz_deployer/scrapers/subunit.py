@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams of test results (../shared/formats/artifacts.md, "Globs")."""
+"""Streams of test results (formats/artifacts.md, "Globs")."""
 
 from __future__ import annotations
 
