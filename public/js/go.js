@@ -4,7 +4,7 @@ import { list, scrape } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 import { C } from "./lib/classes.js";
 import { goPath, goQuery } from "./lib/goquery.js";
-import { messageOf, missingView } from "./views/ending.js";
+import { lookupTitle, messageOf, missingView } from "./views/ending.js";
 import { answerView } from "./views/joblist.js";
 import { notice, skeleton } from "./views/notice.js";
 import { watch } from "./watch.js";
@@ -42,7 +42,7 @@ async function go() {
     if (answer.results.length === 1 && only.url && !answer.choices?.length) await open(only);
     else fill(main, h("h1", { class: "query" }, query), answerView(answer, { query, onOpen: (job) => void open(job), choiceHref: goPath }));
   } catch (error) {
-    failed("The look-up found nothing to show", messageOf(error));
+    failed(lookupTitle(error), messageOf(error));
   }
 }
 

@@ -2,7 +2,7 @@
 // The first page: paste anything, pick a job.
 import { list, scrape } from "./api.js";
 import { byId, fill } from "./dom.js";
-import { messageOf } from "./views/ending.js";
+import { lookupTitle, messageOf } from "./views/ending.js";
 import { answerView } from "./views/joblist.js";
 import { notice, skeleton } from "./views/notice.js";
 
@@ -33,7 +33,7 @@ async function show() {
     fill(results, answerView(answer, { query, onOpen: open, choiceHref: (q) => `/?q=${encodeURIComponent(q)}` }));
   } catch (error) {
     if (asking !== mine) return;
-    fill(results, notice("bad", "The look-up found nothing to show", messageOf(error)));
+    fill(results, notice("bad", lookupTitle(error), messageOf(error)));
   }
   results.setAttribute("aria-busy", "false");
 }

@@ -69,8 +69,7 @@ async function start() {
     showWarnings([]);
     if (!parts.runs.length) fill(runBox, notice("info", "This job has no test results", parts.consoles.length ? "Its console is below." : null));
     else await showRun();
-    fill(consoleBox, ...parts.consoles.map(consoleView));
-    if (parts.consoles.length && !parts.runs.length) consoleBox.querySelector("details")?.setAttribute("open", "");
+    fill(consoleBox, ...parts.consoles.map((artifact) => consoleView(artifact, parts.runs.length === 0)));
   } catch (error) {
     // Not ready, failed, expired: the server has a page that says so.
     if (error instanceof ApiError && [409, 410, 422].includes(error.status) && !sessionStorage.getItem(`again ${uuid}`)) {
@@ -98,7 +97,7 @@ async function showRun() {
       loadDstat(),
     ]);
     if (mine !== loading) return;
-    showWarnings(stats?.warnings ?? []);
+    showWarnings(tests?.count ? (stats?.warnings ?? []) : []);
     if (!tests || tests.count === 0) {
       fill(runBox, notice("warn", "No test ran", ["The results hold not a single test. What was found instead:", ...(stats?.warnings ?? [])].join("\n")));
       return;

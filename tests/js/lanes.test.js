@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DIMMED, indexLanes, markerColumns, paintLane, testAt } from "../../public/js/lib/lanes.js";
+import { BAND, DIMMED, indexLanes, markerColumns, paintLane, testAt, WHOLE } from "../../public/js/lib/lanes.js";
 import { clamp, isWhole, pan, reveal, zoom } from "../../public/js/lib/range.js";
 import { FAIL, PASS, SKIP } from "../../public/js/lib/status.js";
 import { makeTestSet } from "../../public/js/lib/testset.js";
@@ -11,10 +11,10 @@ function set(rows) {
   return makeTestSet(rows.map(([from, to, status, worker = 0], i) => ({ name: `t${i}`, status, tags: [`worker-${worker}`], timestamps: [new Date(from).toISOString(), new Date(to).toISOString()], duration: (to - from) / 1000 })));
 }
 
-/** @param {ReturnType<typeof set>} tests @param {number} from @param {number} to @param {number} width @param {Uint8Array|null} [mask] @param {number} [lane] */
-function paint(tests, from, to, width, mask = null, lane = 0) {
+/** @param {ReturnType<typeof set>} tests @param {number} from @param {number} to @param {number} width @param {Uint8Array|null} [mask] @param {number} [lane] @param {readonly number[]} [ranks] */
+function paint(tests, from, to, width, mask = null, lane = 0, ranks = BAND) {
   const into = new Uint8Array(width);
-  paintLane(indexLanes(tests), lane, { from_ms: from, to_ms: to }, into, mask);
+  paintLane(indexLanes(tests), lane, { from_ms: from, to_ms: to }, into, mask, ranks);
   return [...into];
 }
 
@@ -74,6 +74,12 @@ test("what the filter leaves wins over what it does not", () => {
   assert.deepEqual(paint(tests, 0, 100, 4, Uint8Array.of(0, 1)), [FAIL + DIMMED, FAIL + DIMMED, PASS, FAIL + DIMMED]);
 });
 
+test("a skip hides no test that passed, and is not hidden by one", () => {
+  const tests = set([[0, 100, "success"], [50, 50, "skip"]]);
+  assert.deepEqual(paint(tests, 0, 100, 4, null, 0, WHOLE), [PASS, PASS, PASS, PASS]);
+  assert.deepEqual(paint(tests, 0, 100, 4, null, 0, BAND), [PASS, PASS, SKIP, PASS]);
+});
+
 test("lanes do not mix", () => {
   const tests = set([[0, 100, "success", 0], [0, 100, "fail", 3]]);
   assert.deepEqual(paint(tests, 0, 100, 2, null, 0), [PASS, PASS]);
@@ -105,9 +111,9 @@ test("50,000 tests are painted in a few milliseconds", () => {
   const index = indexLanes(tests);
   const into = new Uint8Array(1200);
   const range = { from_ms: 0, to_ms: at };
-  for (let i = 0; i < 5; i += 1) paintLane(index, 0, range, into, null);
+  for (let i = 0; i < 5; i += 1) paintLane(index, 0, range, into, null, WHOLE);
   const before = performance.now();
-  for (let i = 0; i < 10; i += 1) paintLane(index, 0, range, into, null);
+  for (let i = 0; i < 10; i += 1) paintLane(index, 0, range, into, null, WHOLE);
   // About 1 ms on the machines that this was made on; the bound is for crowded ones.
   assert.ok((performance.now() - before) / 10 < 25);
 });

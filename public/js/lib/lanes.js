@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which status each pixel of a lane shows.  The worst that touches a pixel wins it, and every test touches at least
-// one, so nothing can vanish however far one zooms out.
+// one, so nothing can vanish however far one zooms out.  Skips take no time and there are many: they are painted in a
+// band of their own in the middle of the lane, where they hide nothing and nothing but a failure hides them.
 import { lowerBound } from "./testset.js";
-import { TEST_STATUSES } from "./status.js";
+import { FAIL, PASS, SKIP, TEST_STATUSES, UNFINISHED } from "./status.js";
 
 /** @typedef {import("./testset.js").TestSet} TestSet */
 
@@ -12,6 +13,10 @@ import { TEST_STATUSES } from "./status.js";
 
 /** Added to a status in a painted column: all its tests are filtered out. */
 export const DIMMED = 8;
+
+/** Who wins a pixel of the whole lane, and who of its middle. */
+export const WHOLE = Object.freeze([FAIL, UNFINISHED, PASS, SKIP]);
+export const BAND = Object.freeze([FAIL, UNFINISHED, SKIP, PASS]);
 
 /**
  * @param {TestSet} tests
@@ -63,8 +68,9 @@ export function rowSpan(row, from_ms, to_ms) {
  * @param {{from_ms: number, to_ms: number}} range
  * @param {Uint8Array} into one byte a pixel
  * @param {Uint8Array|null} mask 1 = the filter lets this test through; null: all
+ * @param {readonly number[]} ranks the first wins
  */
-export function paintLane(index, lane, range, into, mask) {
+export function paintLane(index, lane, range, into, mask, ranks) {
   const width = into.length;
   if (index.width !== width) {
     index.width = width;
@@ -75,7 +81,7 @@ export function paintLane(index, lane, range, into, mask) {
   into.fill(0);
   const scale = width / (range.to_ms - range.from_ms);
   for (const dimmed of mask ? [false, true] : [false]) {
-    for (const status of TEST_STATUSES) {
+    for (const status of ranks) {
       const row = index.rows[lane][status];
       const { first, last } = rowSpan(row, range.from_ms, range.to_ms);
       const value = dimmed ? status + DIMMED : status;

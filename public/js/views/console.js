@@ -17,8 +17,11 @@ import { notice, skeleton } from "./notice.js";
 const WINDOW = 200;
 const LONG = 4000;
 
-/** @param {import("../lib/types.js").Artifact} artifact */
-export function consoleView(artifact) {
+/**
+ * @param {import("../lib/types.js").Artifact} artifact
+ * @param {boolean} open the longest section at once: there is nothing else to see
+ */
+export function consoleView(artifact, open) {
   const source = consoleSource(artifact);
   const body = h("div", null, skeleton(4, "Loading the console's sections"));
   const note = h("span", { class: C.muted });
@@ -28,6 +31,8 @@ export function consoleView(artifact) {
       const { status, sections, lines } = await source.head();
       fill(note, artifact.artifact_name, ` · ${counted(lines, "line")} `, status && statusBadge(jobStatus(status)));
       fill(body, ...sections.map((section) => sectionView(section, source)));
+      const longest = sections.reduce((best, section, i) => (section.count > sections[best].count ? i : best), 0);
+      if (open) body.children[longest]?.setAttribute("open", "");
       if (!sections.length) fill(body, h("p", { class: C.muted }, "The console has no lines."));
     } catch (error) {
       fill(body, notice("bad", "The console could not be loaded", messageOf(error), h("button", { type: "button", class: C.button, onclick: () => void load() }, "Try again")));

@@ -67,6 +67,12 @@ export function missingView(parent, title, message) {
   fill(parent, h("section", { class: C.progress }, h("h1", null, title), h("p", null, message), h("div", { class: C.actions }, h("a", { href: "/", class: C.buttonPrimary }, "Look up a job"))));
 }
 
+/** What to call a look-up that failed. @param {unknown} error */
+export function lookupTitle(error) {
+  if (!(error instanceof ApiError)) return "The look-up failed";
+  return { 400: "That was not understood", 404: "Nothing was found", 422: "That cannot be looked up here" }[error.status] ?? "The look-up failed";
+}
+
 /** @param {unknown} error */
 export function messageOf(error) {
   return error instanceof ApiError ? error.message : `Something went wrong in this page: ${error instanceof Error ? error.message : String(error)}`;

@@ -52,6 +52,7 @@ export function countsView(tests, onToggle) {
       "button",
       { type: "button", class: `${C.count} ${C.kind[kind]}`, "aria-pressed": "false", disabled: count === 0, onclick: () => onToggle(key) },
       kindIcon(kind),
+      h("span", { class: `lane-swatch s-${key}`, title: "As in the timeline" }),
       h("b", null, formatCount(count)),
       plural,
     );

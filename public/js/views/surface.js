@@ -2,7 +2,7 @@
 // A canvas that is as sharp as the screen, and lanes painted into it a pixel column at a time.
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { paintLane } from "../lib/lanes.js";
+import { BAND, paintLane, WHOLE } from "../lib/lanes.js";
 
 /** @typedef {import("../lib/range.js").Range} Range */
 
@@ -54,12 +54,11 @@ export function paintLanes(image, index, range, columns, mask, theme) {
   const pixels = new Uint32Array(data.data.buffer);
   const painted = new Uint8Array(columns);
   for (let lane = 0; lane < lanes; lane += 1) {
-    paintLane(index, lane, range, painted, mask);
     const at = lane * 2 * columns;
-    for (let x = 0; x < columns; x += 1) {
-      pixels[at + x] = theme.full[painted[x]];
-      pixels[at + columns + x] = theme.band[painted[x]];
-    }
+    paintLane(index, lane, range, painted, mask, WHOLE);
+    for (let x = 0; x < columns; x += 1) pixels[at + x] = theme.full[painted[x]];
+    paintLane(index, lane, range, painted, mask, BAND);
+    for (let x = 0; x < columns; x += 1) pixels[at + columns + x] = theme.band[painted[x]];
   }
   context.putImageData(data, 0, 0);
 }

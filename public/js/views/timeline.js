@@ -108,7 +108,7 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
     cursor.style.transform = `translateX(${x}px)`;
     const test = event.target === lanes.canvas ? lanes.hit(scene, x, event.clientY - lanes.canvas.getBoundingClientRect().top) : -1;
     plot.classList.toggle("over", test >= 0);
-    tip.show(scene, test, ms, x, event.clientY - box.top, box.width);
+    tip.show(scene, test, ms, event, box);
   }
 
   bindGestures(plot, overview.canvas, {

@@ -22,11 +22,12 @@ export function makeTip() {
      * @param {Scene} scene
      * @param {number} test -1: the moment alone
      * @param {number} ms
-     * @param {number} x
-     * @param {number} y
-     * @param {number} width of the plot
+     * @param {PointerEvent} event
+     * @param {DOMRect} plot where it is on the screen
      */
-    show(scene, test, ms, x, y, width) {
+    show(scene, test, ms, event, plot) {
+      const x = event.clientX - plot.left;
+      const y = event.clientY - plot.top;
       element.hidden = false;
       const key = `${test} ${scene.zone} ${test < 0 ? ms : ""}`;
       if (key !== shown) {
@@ -34,8 +35,10 @@ export function makeTip() {
         if (test < 0) fill(element, formatFull(ms, scene.zone, scene.run_ms, 1));
         else fill(element, ...describe(scene, test));
       }
-      const left = x > width / 2 ? x - element.offsetWidth - 14 : x + 14;
-      element.style.transform = `translate(${Math.max(0, Math.min(width - element.offsetWidth, left))}px, ${y + 16}px)`;
+      const below = element.getBoundingClientRect().height + 32;
+      const top = event.clientY + below > innerHeight ? y - below + 16 : y + 16;
+      const left = x > plot.width / 2 ? x - element.offsetWidth - 14 : x + 14;
+      element.style.transform = `translate(${Math.max(0, Math.min(plot.width - element.offsetWidth, left))}px, ${top}px)`;
     },
   };
 }
