@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import subunit
+from subunit.details import SimpleDetailsParser
 from testtools import ExtendedToStreamDecorator, StreamResult
 
 from stackviz_deployer.parsers.subunit_v2 import (
@@ -29,10 +30,13 @@ from stackviz_deployer.parsers.subunit_v2 import (
 
 MAX_LINE_BYTES = 1 << 20
 """A longer line is read as several: attachments are counted in bytes, not in lines."""
-MAX_TEST_BYTES = 64 << 20
+MAX_TEST_BYTES = 16 << 20
 """python-subunit holds all that a test says before it tells us of it."""
 MAX_DAMAGES = 20
 """Damaged places that are told of."""
+
+_END_OF_DETAILS = b"]\n"
+_PIECE_BYTES = 64 << 10
 
 _STATUSES = {
     None: NONE,
@@ -54,15 +58,15 @@ def read_v1(chunks: Iterable[bytes], sink: EventSink) -> list[str]:
     """
     warnings: list[str] = []
     result = _Result(sink)
-    client = ExtendedToStreamDecorator(result)
+    client = _Client(result)
     client.startTestRun()
     text = _Text(sink)
-    protocol = subunit.TestProtocolServer(client, text)
+    protocol = _Protocol(client, text)
     for line in _lines(chunks):
         result.bytes_read += len(line)
         problem = None
         try:
-            protocol.lineReceived(line)
+            protocol.read(line)
         except Exception as error:  # noqa: BLE001 - python-subunit raises whatever its code stumbles on
             problem = f"{type(error).__name__}: {str(error)[:200]}"
         if result.bytes_read - result.test_ended_at > MAX_TEST_BYTES:
@@ -70,11 +74,50 @@ def read_v1(chunks: Iterable[bytes], sink: EventSink) -> list[str]:
             problem = f"one test says more than {MAX_TEST_BYTES} bytes"
         if problem:
             # a fresh one waits for the next test, and lets go of what the old one held
-            protocol = subunit.TestProtocolServer(client, text)
+            protocol = _Protocol(client, text)
             if len(warnings) < MAX_DAMAGES:
                 warnings.append(f"The stream is damaged near byte {result.bytes_read} ({problem}).")
-    # protocol.lostConnection() would make an error of the test that is open
+    # TestProtocolServer.lostConnection() would make an error of the test that is open
     return warnings
+
+
+class _Protocol:
+    """python-subunit's parser, kept from what would cost hours.
+
+    It copies all that it has of simple details (``[`` lines ``]``) at each line: they are
+    given to it in large pieces.  After a bad chunk length it waits, and looks through all
+    that has come at each line: that is an error here.
+    """
+
+    def __init__(self, client: ExtendedToStreamDecorator, text: _Text) -> None:
+        self._server = subunit.TestProtocolServer(client, text)
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+
+    def read(self, line: bytes) -> None:
+        """One line; raises whatever python-subunit does."""
+        # only its private state says in which details it is; without that it is merely slow
+        details = getattr(getattr(self._server, "_state", None), "details_parser", None)
+        if not isinstance(details, SimpleDetailsParser):
+            self._server.lineReceived(line)
+            chunks = getattr(details, "_chunk_parser", None)
+            if chunks is not None and chunks.buffered_bytes:
+                raise ValueError("bad chunk length")
+        elif line == _END_OF_DETAILS:
+            self._pass_on()
+            self._server.lineReceived(line)
+        else:
+            # it takes the quoting space from the first line of a piece
+            self._held.append(line[1:] if self._held and line.startswith(b" ]") else line)
+            self._held_bytes += len(line)
+            if self._held_bytes >= _PIECE_BYTES:
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._held:
+            self._server.lineReceived(b"".join(self._held))
+            self._held.clear()
+            self._held_bytes = 0
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -106,12 +149,25 @@ class _Text:
         pass
 
 
+class _Client(ExtendedToStreamDecorator):
+    """Without a ``time:`` line it would take the time of day for the test's."""
+
+    def __init__(self, result: _Result) -> None:
+        super().__init__(result)
+        self._result = result
+
+    def time(self, a_datetime: datetime) -> None:
+        super().time(a_datetime)
+        self._result.timed = True
+
+
 class _Result(StreamResult):
     def __init__(self, sink: EventSink) -> None:
         super().__init__()
         self._sink = sink
         self.bytes_read = 0
         self.test_ended_at = 0
+        self.timed = False
 
     def status(  # noqa: PLR0917 - testtools' signature
         self,
@@ -133,7 +189,7 @@ class _Result(StreamResult):
             test_id.encode("utf-8", "replace"),
             None,
             _STATUSES[test_status],
-            None if timestamp is None else _us(timestamp),
+            _us(timestamp) if self.timed and timestamp is not None else None,
             None if test_tags is None else tuple(sorted(test_tags)),
             None if file_name is None else file_name.encode("utf-8", "replace"),
             bytes(file_bytes or b""),

@@ -43,10 +43,10 @@ def write(events: Iterable[dict[str, Any]]) -> bytes:
 
 def run(data: bytes, result: StreamResult, path: Path | None = None) -> None:
     """Through python-subunit.  From a file where there may be stray text: it reads a BytesIO wrongly."""
-    if b"\ntest: " in data[:1000]:
-        subunit.ProtocolTestCase(io.BytesIO(data), passthrough=io.BytesIO()).run(
-            ExtendedToStreamDecorator(result)
-        )
+    if data.startswith((b"time: ", b"test: ")):
+        client = ExtendedToStreamDecorator(result)
+        client.startTestRun()
+        subunit.ProtocolTestCase(io.BytesIO(data), passthrough=io.BytesIO()).run(client)
     elif path is None:
         subunit.ByteStreamToStreamResult(io.BytesIO(data), non_subunit_name="stdout").run(result)
     else:
