@@ -8,8 +8,6 @@ import re
 MAX_NAME_CHARS = 1000
 """Names of generated scenarios reach some hundred; StackViz puts the whole name into its URLs."""
 
-_TAGGED = re.compile(r"(.+?)\[[^\[\]]*\](\(.*\))?", re.DOTALL)
-"""``name[id-…,smoke]``, perhaps with testscenarios' ``(scenario)`` behind it."""
 _FIXTURE = re.compile(r"(\w+) \(([^\W\d]\w*(?:\.\w+)*)\)")
 """``setUpClass (a.B)``, as unittest names what fails outside of a test."""
 _CONTROLS = re.compile(r"[\0-\x1f\x7f]+")
@@ -17,13 +15,21 @@ _CONTROLS = re.compile(r"[\0-\x1f\x7f]+")
 
 def clean_name(test_id: str) -> str:
     """``name[tags]`` -> ``name``, ``setUpClass (a.B)`` -> ``a.B.setUpClass``; a scenario stays."""
-    name = test_id
-    if name.endswith(("]", ")")):
-        if match := _TAGGED.fullmatch(name):
-            name = match[1] + (match[2] or "")
-        elif match := _FIXTURE.fullmatch(name):
-            name = f"{match[2]}.{match[1]}"
-    return _fit(name)
+    return _fit(_untagged(test_id) or _of_fixture(test_id) or test_id)
+
+
+def _untagged(test_id: str) -> str | None:
+    """``name[id-…,smoke]``, perhaps with testscenarios' ``(scenario)`` behind it."""
+    end = len(test_id) - 1 if test_id.endswith("]") else test_id.find("](")
+    begin = test_id.rfind("[", 0, end) if end > 0 else -1
+    if begin <= 0 or "]" in test_id[begin:end]:
+        return None
+    return test_id[:begin] + test_id[end + 1 :]
+
+
+def _of_fixture(test_id: str) -> str | None:
+    match = _FIXTURE.fullmatch(test_id) if test_id.endswith(")") else None
+    return f"{match[2]}.{match[1]}" if match else None
 
 
 def _fit(name: str) -> str:

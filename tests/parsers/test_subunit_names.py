@@ -25,10 +25,21 @@ class CleanNameTests(SynchronousTestCase):
             ("tests.テスト.T.test_ünicode", "tests.テスト.T.test_ünicode"),
             ("process-returncode", "process-returncode"),
             ("[x]", "[x]"),
+            ("a]b", "a]b"),
+            ("a]", "a]"),
+            ("](x)", "](x)"),
+            ("a[b]]", "a[b]]"),
+            ("a[b][c]", "a[b]"),
             ("a\nb\0c", "a b c"),
             ("", "(no name)"),
         ):
             self.assertEqual(clean_name(test_id), name)
+
+    def test_made_to_cost_time(self) -> None:
+        """Linear: 100,000 such names of 4 KB are seconds, not hours."""
+        for part in ("[", "[](", "](", "[a](b)[", "x.(", "a (b."):
+            for _ in range(2000):
+                clean_name(part * (4000 // len(part)) + ")")
 
     def test_length(self) -> None:
         self.assertEqual(clean_name("x" * MAX_NAME_CHARS), "x" * MAX_NAME_CHARS)
