@@ -168,6 +168,12 @@ class TaskTimeoutError(StackvizError):
     code = "task-timeout"
 
 
+class InternalError(StackvizError):
+    """A defect of ours; the daemon's log says which."""
+
+    code = "internal-error"
+
+
 class CancelRefusedError(StackvizError):
     """The cancel key is not the task's."""
 

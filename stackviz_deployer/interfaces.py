@@ -140,6 +140,12 @@ class TaskStore(Protocol):
     async def cancel(self, task_id: TaskId) -> Task:
         """Pending or queued -> cancelled; the URL is free again."""
 
+    async def release(self, task_id: TaskId) -> None:
+        """Pending -> queued, in its old place; this start does not count: the daemon stops on purpose."""
+
+    async def live(self, url: str) -> Task | None:
+        """The task that holds ``url`` (of a directory, with its final slash), if there is one."""
+
     async def requeue(self) -> int:
         """Pending -> queued, after a crash; how many."""
 

@@ -183,12 +183,12 @@ class MemoryTaskStore:
         self.tasks = {}
         self.kept = {}
         self.hashes = {}
-        self.live = {}
+        self.live_urls = {}
         self.failing = {}
 
     async def create(self, job, *, cancel_hash, force, queue_limit):
         await given(self.failing.get("create"))
-        known = self.live.get(job.url)
+        known = self.live_urls.get(job.url)
         if known is not None:
             task = self.tasks[known]
             if task.state.working or not force:
@@ -197,7 +197,7 @@ class MemoryTaskStore:
             raise QueueFullError("full")
         task_id = TaskId(f"task-{next(self._numbers)}")
         task = Task(id=task_id, url=job.url, job=job, state=TaskState.QUEUED, created_ms=self._now())
-        self.tasks[task_id], self.live[job.url], self.hashes[task_id] = task, task_id, cancel_hash
+        self.tasks[task_id], self.live_urls[job.url], self.hashes[task_id] = task, task_id, cancel_hash
         return task, True
 
     async def claim(self):
@@ -237,6 +237,15 @@ class MemoryTaskStore:
         await given(self.failing.get("cancel"))
         return self._end(task_id, TaskState.CANCELLED)
 
+    async def release(self, task_id):
+        await given(self.failing.get("release"))
+        if self.tasks[task_id].state is TaskState.PENDING:
+            self._set(task_id, state=TaskState.QUEUED, started_ms=None)
+
+    async def live(self, url):
+        await given(self.failing.get("live"))
+        return self.tasks.get(self.live_urls.get(url))
+
     async def requeue(self):
         await given(self.failing.get("requeue"))
         pending = [task.id for task in self.tasks.values() if task.state is TaskState.PENDING]
@@ -271,8 +280,8 @@ class MemoryTaskStore:
         task = self.tasks[task_id]
         if not task.state.working:
             return task
-        if self.live.get(task.url) == task_id:
-            del self.live[task.url]
+        if self.live_urls.get(task.url) == task_id:
+            del self.live_urls[task.url]
         return self._set(task_id, state=state, finished_ms=self._now(), **facts)
 
     def _set(self, task_id, **facts):

@@ -2,8 +2,8 @@
 """The queue: what was submitted is scraped, a few at a time, and never forgotten.
 
 The store holds the truth; here are only the tasks being worked on, their progress, and who
-watches.  A task that runs when the daemon stops (or is killed) stays ``pending`` in the
-store and is queued again at the next start.
+watches.  A task that runs when the daemon stops goes back into the queue; one that ran when it
+was killed stays ``pending`` in the store and is queued again at the next start.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from stackviz_deployer.errors import (
     CancelRefusedError,
+    InternalError,
     StackvizError,
     StoreError,
     TaskFailedError,
@@ -29,7 +30,7 @@ from stackviz_deployer.interfaces import Fetcher, Lookup, TaskStore
 from stackviz_deployer.jobs.background import Background, finished
 from stackviz_deployer.jobs.keys import fits, new_key
 from stackviz_deployer.jobs.pipeline import Pipeline
-from stackviz_deployer.jobs.submission import described
+from stackviz_deployer.jobs.submission import described, directory
 from stackviz_deployer.jobs.watchers import Watchers
 from stackviz_deployer.model import (
     Artifact,
@@ -56,9 +57,6 @@ GRACE_S = 5.0
 
 END_S = 5.0
 """At stop: for cancelled tasks to clean up behind them."""
-
-INTERNAL = "internal-error"
-"""The code of a task that met a defect of ours."""
 
 
 @define(eq=False)
@@ -132,6 +130,7 @@ class JobQueue(Service):
         for one in list(self._running.values()):
             log.info("{task} is left for the next start", task=one.task.id)
             one.drop()
+            self._background.spawn(self._store.release(one.task.id), f"releasing task {one.task.id}")
         if not await self._background.end(self._clock, END_S):
             log.error("some work of the queue does not end; left behind")
 
@@ -143,6 +142,8 @@ class JobQueue(Service):
 
     async def _submit(self, url: str, *, force: bool) -> Submitted:
         self._check(url)
+        if (task := await self._store.live(directory(url))) is not None and (task.state.working or not force):
+            return Submitted(task=self._present(task))
         job = await described(self._lookup, url, self._clock)
         key, key_hash = new_key()
         task, created = await self._store.create(
@@ -249,7 +250,7 @@ class JobQueue(Service):
         except CancelledError:
             if not running.dropped:  # nobody wanted this: it must not stay pending for ever
                 ended = await self._fail(
-                    task, INTERNAL, "the scrape was broken off for no known reason; try again"
+                    task, InternalError.code, "the scrape was broken off for no known reason; try again"
                 )
             else:
                 ended = None
@@ -279,7 +280,9 @@ class JobQueue(Service):
             return await self._fail(task, error.code, error.message)
         except Exception:  # noqa: BLE001  a defect must not take the queue along
             log.failure("{task} met a defect", task=task.id)
-            return await self._fail(task, INTERNAL, "the daemon failed on this job; its log says why")
+            return await self._fail(
+                task, InternalError.code, "the daemon failed on this job; its log says why"
+            )
 
     async def _fail(self, task: Task, code: str, message: str) -> Task:
         return await self._stubborn(

@@ -41,11 +41,11 @@ async def described(lookup: Lookup, url: str, clock: IReactorTime) -> Job:
         raise
     except (StackvizError, DeferredTimeoutError) as error:
         log.info("nothing is known of {url}: {error}", url=url, error=error)
-        return Job(url=_directory(url), name=_guessed_name(url))
-    return job if job.url is not None else evolve(job, url=_directory(url))
+        return Job(url=directory(url), name=_guessed_name(url))
+    return job if job.url is not None else evolve(job, url=directory(url))
 
 
-def _directory(url: str) -> str:
+def directory(url: str) -> str:
     """Without query and fragment, with a slash at its end."""
     parts = urlsplit(url)
     path = parts.path if parts.path.endswith("/") else parts.path + "/"

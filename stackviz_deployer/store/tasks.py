@@ -60,12 +60,11 @@ def create(
     """
     if job.url is None:
         raise ValueError("a job without a URL cannot be scraped")
-    row = txn.execute(_SELECT + "WHERE live_url = ?", (job.url,)).fetchone()
-    if row is not None:
-        live = _task(row)
-        if live.state.working or not force:
-            return live, False
-        txn.execute("UPDATE tasks SET live_url = NULL WHERE id = ?", (live.id,))
+    holder = live(txn, job.url)
+    if holder is not None:
+        if holder.state.working or not force:
+            return holder, False
+        txn.execute("UPDATE tasks SET live_url = NULL WHERE id = ?", (holder.id,))
     queued = txn.execute("SELECT COUNT(*) FROM tasks WHERE state = 'queued'").fetchone()[0]
     if queued >= queue_limit:
         raise QueueFullError(f"{queued} scrapes wait already, which is the limit; try again later")
@@ -137,6 +136,23 @@ def end_badly(
         (state, error, None if message is None else storable(message), now_ms, task_id),
     )
     return one(txn, task_id)
+
+
+def release(txn: sqlite3.Cursor, task_id: TaskId) -> None:
+    """Pending -> queued, in the old place; the start does not count.  Else the task stays as it is."""
+    txn.execute(
+        """
+        UPDATE tasks SET state = 'queued', started_ms = NULL, attempts = attempts - 1
+        WHERE id = ? AND state = 'pending'
+        """,
+        (task_id,),
+    )
+
+
+def live(txn: sqlite3.Cursor, url: str) -> Task | None:
+    """The task that holds ``url``."""
+    row = txn.execute(_SELECT + "WHERE live_url = ?", (url,)).fetchone()
+    return None if row is None else _task(row)
 
 
 def requeue(txn: sqlite3.Cursor, now_ms: int) -> int:
@@ -240,6 +256,14 @@ class SqliteTaskStore:
     async def cancel(self, task_id: TaskId) -> Task:
         """See ``end_badly``."""
         return await self._database.write(end_badly, task_id, TaskState.CANCELLED, self._clock())
+
+    async def release(self, task_id: TaskId) -> None:
+        """See ``release``."""
+        await self._database.write(release, task_id)
+
+    async def live(self, url: str) -> Task | None:
+        """See ``live``."""
+        return await self._database.read(live, url)
 
     async def requeue(self) -> int:
         """See ``requeue``."""

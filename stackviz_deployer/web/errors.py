@@ -46,7 +46,7 @@ STATUSES: dict[type[errors.StackvizError], int] = {
     errors.UpstreamTimeoutError: 504,
 }
 
-INTERNAL = "internal-error"
+INTERNAL = errors.InternalError.code
 INTERNAL_MESSAGE = "something went wrong in the server; its log says what"
 
 # said of the answer that was about to be given, not of the error

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from stackviz_deployer.errors import (
     CancelRefusedError,
     HostNotAllowedError,
+    InternalError,
     NotFoundError,
     ParseError,
     QueryNotUnderstoodError,
@@ -21,7 +22,7 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.interfaces import Tasks
 from stackviz_deployer.jobs.pipeline import Outcome
-from stackviz_deployer.jobs.queue import END_S, GRACE_S, INTERNAL, RECORD_TRIES, RETRY_S, JobQueue
+from stackviz_deployer.jobs.queue import END_S, GRACE_S, RECORD_TRIES, RETRY_S, JobQueue
 from stackviz_deployer.jobs.submission import DESCRIBE_S
 from stackviz_deployer.model import (
     BlobHash,
@@ -152,6 +153,13 @@ class SubmitTests(QueueTestCase):
         self.assertEqual(self.submit().task.id, first.task.id)
         self.assertNotEqual(self.submit(force=True).task.id, first.task.id)
 
+    def test_joining_needs_no_lookup(self):
+        first = self.submit()
+        self.assertEqual(len(self.lookup.asked), 1)
+        self.lookup.answer = Deferred()  # Gerrit does not answer
+        again = self.successResultOf(self.ask(self.queue.submit(URL.rstrip("/"))))
+        self.assertEqual((again.task.id, again.cancel_key), (first.task.id, None))
+
     def test_refused_urls_are_not_looked_up(self):
         self.fetcher.refusals[URL] = HostNotAllowedError("no")
         self.failureResultOf(self.ask(self.queue.submit(URL)), HostNotAllowedError)
@@ -222,7 +230,7 @@ class WorkTests(QueueTestCase):
         )
         self.pipeline.answer = RuntimeError("secret")
         task = self.get(self.submit().task.id)
-        self.assertEqual((task.state, task.error), (TaskState.ERROR, INTERNAL))
+        self.assertEqual((task.state, task.error), (TaskState.ERROR, InternalError.code))
         self.assertNotIn("secret", task.message)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.pipeline.answer = None
@@ -231,7 +239,7 @@ class WorkTests(QueueTestCase):
     def test_a_cancellation_from_nowhere_is_a_failure(self):
         self.start()
         self.pipeline.answer = CancelledError()
-        self.assertEqual(self.get(self.submit().task.id).error, INTERNAL)
+        self.assertEqual(self.get(self.submit().task.id).error, InternalError.code)
 
     def test_recovery(self):
         """A queue that was killed leaves a pending task; the next one takes it up first."""
@@ -461,7 +469,7 @@ class StopTests(QueueTestCase):
         self.successResultOf(stopped)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_then_it_is_left_pending_for_the_next_start(self):
+    def test_then_it_is_left_for_the_next_start(self):
         self.start()
         submitted = self.submit()
         stopped = self.stop()
@@ -470,7 +478,20 @@ class StopTests(QueueTestCase):
         self.clock.advance(0.1)
         self.assertEqual(self.pipeline.cancelled, [submitted.task.id])
         self.successResultOf(stopped)
+        self.assertEqual(self.store.tasks[submitted.task.id].state, TaskState.QUEUED)
+        self.queue = self.start(self.build())
+        self.finish(submitted)
+        self.assertEqual(self.state(submitted), TaskState.FINISHED)
+
+    def test_even_when_the_store_cannot_be_told(self):
+        self.start()
+        submitted = self.submit()
+        self.store.failing["release"] = StoreError("disk full")
+        stopped = self.stop()
+        self.clock.advance(GRACE_S)
+        self.successResultOf(stopped)
         self.assertEqual(self.store.tasks[submitted.task.id].state, TaskState.PENDING)
+        self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
         self.queue = self.start(self.build())
         self.finish(submitted)
         self.assertEqual(self.state(submitted), TaskState.FINISHED)

@@ -238,6 +238,25 @@ class TaskStoreTests(StoreTestCase):
         self.assertEqual((await self.store.get(second.id)).state, TaskState.CANCELLED)
         self.assertEqual((await self.store.claim()).id, third.id)
 
+    async def test_clean_stops_do_not_count_as_crashes(self) -> None:
+        task, _ = await self.create()
+        for _ in range(MAX_STARTS + 1):
+            self.assertEqual((await self.store.claim()).id, task.id)
+            await self.store.release(task.id)
+            await self.store.release(task.id)  # of a queued task: nothing
+        await self.store.claim()
+        self.assertEqual(await self.store.requeue(), 1)
+        await self.store.cancel(task.id)
+        await self.store.release(task.id)
+        self.assertEqual((await self.store.get(task.id)).state, TaskState.CANCELLED)
+
+    async def test_live(self) -> None:
+        self.assertIs(await self.store.live(a_job().url), None)
+        task, _ = await self.create()
+        self.assertEqual(await self.store.live(task.url), task)
+        await self.store.cancel(task.id)
+        self.assertIs(await self.store.live(task.url), None)
+
     async def test_crashing_task_is_given_up(self) -> None:
         task, _ = await self.create()
         for start in range(MAX_STARTS):
