@@ -40,7 +40,7 @@ async function go() {
     const answer = await list(query);
     const [only] = answer.results;
     if (answer.results.length === 1 && only.url && !answer.choices?.length) await open(only);
-    else fill(main, h("h1", { class: "query" }, query), answerView(answer, { query, onOpen: (job) => void open(job), choiceHref: goPath }));
+    else fill(main, h("h1", { class: C.query }, query), answerView(answer, { query, onOpen: (job) => void open(job), choiceHref: goPath }));
   } catch (error) {
     failed(lookupTitle(error), messageOf(error));
   }

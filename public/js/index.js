@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first page: paste anything, pick a job.
+import { C } from "./lib/classes.js";
 import { list, scrape } from "./api.js";
 import { byId, fill } from "./dom.js";
 import { lookupTitle, messageOf } from "./views/ending.js";
@@ -19,7 +20,7 @@ async function show() {
   asking?.abort();
   asking = null;
   box.value = query;
-  document.body.classList.toggle("asked", query !== "");
+  document.body.classList.toggle(C.asked, query !== "");
   document.title = query ? `${query} · StackViz` : "StackViz";
   results.setAttribute("aria-busy", String(query !== ""));
   fill(results);

@@ -13,15 +13,16 @@ import { bindKeys } from "./views/keys.js";
 import { notice, skeleton, warningList } from "./views/notice.js";
 import { makeRunView } from "./views/runview.js";
 import { headerView } from "./views/summary.js";
+import { watch } from "./watch.js";
 
 /** @typedef {import("./lib/runs.js").Run} Run */
 /** @typedef {import("./lib/urlstate.js").ViewState} ViewState */
 
 const main = byId("main");
-const runBox = h("div", { class: "run" });
+const runBox = h("div", null);
 const consoleBox = h("div", null);
 const warningBox = h("div", null);
-const choiceBox = h("div", { class: "run-choice" });
+const choiceBox = h("div", { class: C.runChoice });
 
 /** @type {ViewState} */
 let state = parseState(location.hash);
@@ -71,13 +72,9 @@ async function start() {
     else await showRun();
     fill(consoleBox, ...parts.consoles.map((artifact) => consoleView(artifact, parts.runs.length === 0)));
   } catch (error) {
-    // Not ready, failed, expired: the server has a page that says so.
-    if (error instanceof ApiError && [409, 410, 422].includes(error.status) && !sessionStorage.getItem(`again ${uuid}`)) {
-      sessionStorage.setItem(`again ${uuid}`, "1");
-      location.reload();
-      return;
-    }
-    missingView(main, error instanceof ApiError && error.status === 404 ? "No such site" : "The site cannot be shown", messageOf(error));
+    // Not ready, failed, expired since this page was sent: say so, and go on when there is something to see.
+    if (error instanceof ApiError && [409, 410, 422].includes(error.status)) await watch(main, uuid, () => void start());
+    else missingView(main, error instanceof ApiError && error.status === 404 ? "No such site" : "The site cannot be shown", messageOf(error));
   }
 }
 

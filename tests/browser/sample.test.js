@@ -102,7 +102,7 @@ test("the timeline is drawn: what passed, what failed, the machine", { skip, tim
     assert.ok(seen[pass] > 500 && seen[fail] > 20, JSON.stringify({ pass: seen[pass], fail: seen[fail] }));
   }
   assert.deepEqual(await page.locator(".chart-name").allTextContents(), ["CPU", "Memory", "Disk", "Network"]);
-  for (let i = 0; i < 4; i += 1) assert.ok(Object.keys(await colours(page.locator("canvas.metric").nth(i))).length > 3);
+  for (let i = 0; i < 4; i += 1) assert.ok(Object.keys(await colours(page.locator(".chart canvas").nth(i))).length > 3);
 
   const box = await lanes.boundingBox();
   assert.ok(box);

@@ -52,8 +52,11 @@ test("js/lib stands alone: it imports nothing from outside itself", () => {
   for (const script of SCRIPTS.filter((name) => name.startsWith("lib/"))) assert.doesNotMatch(read(join("js", script)), /from "\.\.\//);
 });
 
-test("class names are used, and styled where a name stands alone", () => {
+test("scripts set only classes that have a name, and each of these is used and styled", () => {
   const sources = SCRIPTS.filter((name) => name !== "lib/classes.js").map((name) => read(join("js", name))).join("\n");
-  const unused = Object.keys(C).filter((key) => !new RegExp(`\\bC\\.${key}\\b`).test(sources));
-  assert.deepEqual(unused, []);
+  const sheets = readdirSync(join(PUBLIC, "css")).map((name) => read(join("css", name))).join("\n");
+  assert.deepEqual(sources.match(/class: "[^"]*"|classList\.\w+\("[^"]*"/g), null);
+  assert.deepEqual(Object.keys(C).filter((key) => !new RegExp(`\\bC\\.${key}\\b`).test(sources)), []);
+  const classes = Object.values(C).flatMap((value) => (typeof value === "string" ? value.split(" ") : Object.values(value)));
+  assert.deepEqual(classes.filter((name) => !new RegExp(`\\.${name}(?![\\w-])`).test(sheets)), []);
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { counted, formatBytes, formatCount, formatPercent, niceMax, timeTicks } from "../../public/js/lib/ticks.js";
-import { formatAgo, formatFull, formatLength, formatMoment } from "../../public/js/lib/times.js";
+import { formatAgo, formatFull, formatLength, formatMoment, formatSpan } from "../../public/js/lib/times.js";
 
 const NOON = Date.UTC(2016, 5, 1, 12, 0, 0);
 
@@ -19,6 +19,12 @@ test("a moment in UTC, and from the start, on either side of it", () => {
   assert.equal(formatMoment(NOON - 5000, "start", NOON), "-0:05");
   assert.equal(formatMoment(NOON + 3723400, "start", NOON, 1), "+1:02:03.4");
   assert.equal(formatFull(NOON + 5, "utc", NOON), "2016-06-01 12:00:00.005 UTC");
+});
+
+test("a span says its day and zone once", () => {
+  assert.equal(formatSpan(NOON, NOON + 1500, "utc", NOON), "2016-06-01 12:00:00.000 to 12:00:01.500 UTC");
+  assert.equal(formatSpan(NOON, NOON + 43200e3, "utc", NOON), "2016-06-01 12:00:00.000 to 2016-06-02 00:00:00.000 UTC");
+  assert.equal(formatSpan(NOON, NOON + 1500, "start", NOON), "+0:00.000 to +0:01.500 from the start");
 });
 
 test("how long ago", () => {

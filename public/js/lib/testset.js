@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A run's tests as columns: what 50,000 objects would cost in memory and time, arrays do not.
 import { testStatus } from "./status.js";
+import { visible } from "./text.js";
 
 /** @typedef {import("./types.js").TestJson} TestJson */
 
@@ -98,7 +99,7 @@ export function orderBy(values) {
 }
 
 /**
- * A test's name in two parts: where it is, and what it is called.
+ * A test's name in two parts for the eye: where it is, and what it is called.
  * @param {string} name
  */
 export function splitName(name) {
@@ -106,7 +107,7 @@ export function splitName(name) {
   const bracket = name.search(/[([]/);
   const head = bracket > 0 ? name.slice(0, bracket) : name;
   const dot = head.lastIndexOf(".");
-  return { path: dot > 0 ? name.slice(0, dot) : "", short: name.slice(dot + 1) || name };
+  return { path: dot > 0 ? visible(name.slice(0, dot)) : "", short: visible(name.slice(dot + 1) || name) };
 }
 
 /**

@@ -86,6 +86,20 @@ export function formatFull(ms, zone, start_ms, digits = 3) {
 }
 
 /**
+ * From when to when, with the day and the zone said once.
+ * @param {number} from_ms
+ * @param {number} to_ms
+ * @param {Zone} zone
+ * @param {number} start_ms
+ */
+export function formatSpan(from_ms, to_ms, zone, start_ms) {
+  const times = `${formatMoment(from_ms, zone, start_ms, 3)} to `;
+  if (zone === "start") return times + formatFull(to_ms, zone, start_ms);
+  const [from_day, to_day] = [formatDay(from_ms, zone), formatDay(to_ms, zone)];
+  return `${from_day} ${times}${to_day === from_day ? "" : `${to_day} `}${formatMoment(to_ms, zone, start_ms, 3)} ${zoneName(zone, to_ms)}`;
+}
+
+/**
  * @param {Zone} zone
  * @param {number} ms the zone's offset is that of this moment
  */

@@ -13,7 +13,7 @@ const HEIGHT = 46;
 
 /** @param {Chart} chart */
 export function makeChartView(chart) {
-  const surface = makeSurface("metric");
+  const surface = makeSurface(C.chartCanvas);
   const values = chart.series.map(() => h("span", { class: C.chartValue }));
   const scale = h("span", { class: C.chartScale });
   const head = h("div", { class: C.chartHead }, h("span", { class: C.chartName }, chart.name));
@@ -45,8 +45,6 @@ export function makeChartView(chart) {
       c.fillRect(gutter, 0, width - gutter, HEIGHT);
       if (whole) drawStack(c, scene, chart, columns, whole, y);
       else columns.forEach((column, i) => drawLine(c, scene, column, theme.css[`metric-${chart.series[i].colour}`], y));
-      c.fillStyle = theme.css.line;
-      c.fillRect(gutter, HEIGHT - 1, width - gutter, 1);
       const label = most === -Infinity ? "no data here" : chart.format(top);
       scale.textContent = gutter < 50 ? `to ${label}` : "";
       if (gutter < 50) return;

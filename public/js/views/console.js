@@ -5,6 +5,7 @@ import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { severity } from "../lib/blocks.js";
 import { jobStatus } from "../lib/status.js";
+import { terminalLine, visible } from "../lib/text.js";
 import { counted, formatCount } from "../lib/ticks.js";
 import { formatLength } from "../lib/times.js";
 import { messageOf } from "./ending.js";
@@ -45,8 +46,8 @@ export function consoleView(artifact, open) {
 /** @param {SectionJson} section @param {ConsoleSource} source */
 function sectionView(section, source) {
   const took = section.start_ms !== null && section.end_ms !== null ? ` · ${formatLength((section.end_ms - section.start_ms) / 1000)}` : "";
-  const body = h("div", { class: "console-body" });
-  const fold = h("details", null, h("summary", null, h("b", null, section.name || "(no name)"), h("span", { class: C.muted }, ` ${counted(section.count, "line")}${took}`)), body);
+  const body = h("div", null);
+  const fold = h("details", null, h("summary", null, h("b", null, visible(section.name) || "(no name)"), h("span", { class: C.muted }, ` ${counted(section.count, "line")}${took}`)), body);
   fold.addEventListener("toggle", () => {
     if (fold.open && !body.firstChild) linesView(body, section, source);
   });
@@ -117,12 +118,13 @@ function linesView(body, section, source) {
 
 /** @param {import("../lib/blocks.js").ConsoleLine} line */
 function lineView(line) {
-  const kind = severity(line.text);
-  const text = h("span", { class: C.consoleText }, line.text.slice(0, LONG));
-  if (line.text.length > LONG) {
+  const shown = terminalLine(line.text);
+  const kind = severity(shown);
+  const text = h("span", { class: C.consoleText }, shown.slice(0, LONG));
+  if (shown.length > LONG) {
     const all = h("button", { type: "button", class: C.buttonQuiet, onclick: () => {
-      text.textContent = line.text;
-    } }, `${formatCount(line.text.length - LONG)} more characters`);
+      text.textContent = shown;
+    } }, `${formatCount(shown.length - LONG)} more characters`);
     text.append(all);
   }
   return h(

@@ -4,8 +4,9 @@ import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
+import { visible } from "../lib/text.js";
 import { counted } from "../lib/ticks.js";
-import { formatFull, formatLength } from "../lib/times.js";
+import { formatLength, formatSpan } from "../lib/times.js";
 import { messageOf } from "./ending.js";
 import { statusBadge } from "./icons.js";
 import { notice, skeleton } from "./notice.js";
@@ -33,7 +34,7 @@ export function makeDetails({ tests, source, zone, onSelect, onStep, onShow }) {
       fill(element);
       return;
     }
-    const body = h("div", { class: "attachments" });
+    const body = h("div", null);
     fill(element, head(i), body);
     if (!source) {
       fill(body, h("p", { class: C.muted }, "This run has no attachments."));
@@ -57,23 +58,23 @@ export function makeDetails({ tests, source, zone, onSelect, onStep, onShow }) {
     const [before, after] = neighbours(tests, i);
     /** @param {string} text @param {string} label @param {number} j */
     const near = (text, label, j) =>
-      h("button", { type: "button", class: C.buttonQuiet, disabled: j < 0, title: j < 0 ? null : tests.names[j].slice(0, 500), "aria-label": label, onclick: () => onSelect(j) }, text);
+      h("button", { type: "button", class: C.buttonQuiet, disabled: j < 0, title: j < 0 ? null : visible(tests.names[j].slice(0, 500)), "aria-label": label, onclick: () => onSelect(j) }, text);
     return h(
       "header",
       { class: C.detailHead },
-      h("div", { class: "detail-title" }, h("h2", null, h("span", { class: C.testPath }, path && `${path}.`), h("span", { class: C.testName }, short)), h("button", { type: "button", class: C.buttonQuiet, onclick: () => onSelect(-1), "aria-label": "Close the selected test" }, "Close")),
+      h("div", { class: C.detailTitle }, h("h2", null, h("span", { class: C.testPath }, path && `${path}.`), h("span", { class: C.testName }, short)), h("button", { type: "button", class: C.buttonQuiet, onclick: () => onSelect(-1), "aria-label": "Close the selected test" }, "Close")),
       h(
         "p",
         { class: C.facts },
         statusBadge(TEST_STATUS[tests.status[i]]),
         h("span", null, h("b", null, formatLength((to - from) / 1000))),
         h("span", null, tests.workers[tests.lane[i]]),
-        h("span", null, `${formatFull(from, zone(), tests.from_ms)} to ${formatFull(to, zone(), tests.from_ms)}`),
-        ...tests.tags[i].filter((tag) => !tag.startsWith("orig:")).slice(0, 20).map((tag) => h("span", { class: C.tag }, tag)),
+        h("span", null, formatSpan(from, to, zone(), tests.from_ms)),
+        ...tests.tags[i].filter((tag) => !tag.startsWith("orig:")).slice(0, 20).map((tag) => h("span", { class: C.tag }, visible(tag.slice(0, 200)))),
       ),
       h(
         "div",
-        { class: "detail-steps" },
+        { class: C.detailSteps },
         h("button", { type: "button", class: C.button, onclick: () => onShow(i) }, "Show in timeline"),
         near("‹ Before on this worker", "Previous test on this worker", before),
         near("After on this worker ›", "Next test on this worker", after),
@@ -108,9 +109,9 @@ function rank(key) {
 
 /** @param {string} key @param {string} text @param {boolean} open */
 function attachmentView(key, text, open) {
-  const lines = text.split("\n");
+  const lines = visible(text).split("\n");
   if (lines[lines.length - 1] === "") lines.pop();
-  const body = h("div", { class: C.attachmentBody });
+  const body = h("div", null);
   const fold = h("details", { class: C.attachment, open }, h("summary", null, h("b", null, key), h("span", { class: C.muted }, ` ${counted(lines.length, "line")}`)), body);
   const make = () => {
     if (body.firstChild || !fold.open) return;

@@ -6,6 +6,7 @@ import { groupFailures, groupSkips } from "../lib/failures.js";
 import { sortTests } from "../lib/filter.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { classOf, splitName } from "../lib/testset.js";
+import { visible } from "../lib/text.js";
 import { counted } from "../lib/ticks.js";
 import { formatLength, formatMoment } from "../lib/times.js";
 import { kindIcon } from "./icons.js";
@@ -21,7 +22,7 @@ const SLOWEST = 10;
  * @param {{tests: TestSet, stats: StatsJson|null, zone: () => import("../lib/times.js").Zone, onSelect: (test: number) => void}} options
  */
 export function makeFailures({ tests, stats, zone, onSelect }) {
-  const element = h("div", { class: "findings" });
+  const element = h("div", { class: C.findings });
   /** @type {Map<number, HTMLButtonElement>} */
   const buttons = new Map();
   /** Lists that can show more, so that a selected test can be brought to light. @type {Map<number, () => void>} */
@@ -49,8 +50,8 @@ export function makeFailures({ tests, stats, zone, onSelect }) {
   /** @param {import("../lib/failures.js").Cause} cause */
   function causeView(cause) {
     const many = cause.tests.length > 1;
-    const head = h("div", { class: C.causeHead }, many && h("span", { class: "cause-count" }, `${cause.tests.length} ×`), h("p", { class: C.causeText, title: cause.text }, cause.text));
-    return h("article", { class: "cause" }, head, testList(cause.tests));
+    const head = h("div", { class: C.causeHead }, many && h("span", { class: C.causeCount }, `${cause.tests.length} ×`), h("p", { class: C.causeText, title: visible(cause.text.slice(0, 2000)) }, visible(cause.text)));
+    return h("article", { class: C.cause }, head, testList(cause.tests));
   }
 
   /** @param {readonly number[]} ids */
@@ -83,10 +84,10 @@ export function makeFailures({ tests, stats, zone, onSelect }) {
     const name = tests.names[i];
     return h(
       "button",
-      { type: "button", class: "test-link", title: name.slice(0, 1000), onclick: () => onSelect(i) },
+      { type: "button", class: C.testLink, title: visible(name.slice(0, 1000)), onclick: () => onSelect(i) },
       kindIcon(TEST_STATUS[tests.status[i]].kind),
       h("span", { class: C.testName }, splitName(name).short.slice(0, 300)),
-      h("span", { class: "test-where" }, h("span", { class: C.testPath }, classOf(name).slice(0, 300)), h("span", null, when)),
+      h("span", { class: C.testWhere }, h("span", { class: C.testPath }, classOf(name).slice(0, 300)), h("span", null, when)),
     );
   }
 
@@ -96,7 +97,7 @@ export function makeFailures({ tests, stats, zone, onSelect }) {
     const items = groups.map(({ reason, names }) => {
       const ids = names.map((name) => byName.get(name)).filter((i) => i !== undefined);
       const body = h("div", null);
-      const fold = h("details", { class: "skip" }, h("summary", null, h("span", { class: "cause-count" }, `${names.length} ×`), ` ${reason}`), body);
+      const fold = h("details", { class: C.skip }, h("summary", null, h("span", { class: C.causeCount }, `${names.length} ×`), ` ${visible(reason)}`), body);
       fold.addEventListener("toggle", () => body.firstChild ?? body.append(testList(ids)));
       return fold;
     });

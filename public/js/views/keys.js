@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys that work anywhere on the page, and the sheet that lists them.
+import { C } from "../lib/classes.js";
 import { byId, h } from "../dom.js";
 
 /** @typedef {{step: (by: 1|-1) => void, zoomBy: (factor: number) => void, fit: () => void, focusFilter: () => void}} Keyed */
@@ -22,9 +23,9 @@ const SHEET = [
  * @param {{view: () => Keyed|null, set: (change: {test: string}) => void}} target
  */
 export function bindKeys({ view, set }) {
-  const dialog = h("dialog", { class: "help", "aria-labelledby": "help-title" });
+  const dialog = h("dialog", { class: C.help, "aria-labelledby": "help-title" });
   const list = h("dl", null, ...SHEET.flatMap(([keys, what]) => [h("dt", null, h("kbd", null, keys)), h("dd", null, what)]));
-  dialog.append(h("h2", { id: "help-title" }, "Keys and gestures"), list, h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Close"));
+  dialog.append(h("h2", { id: "help-title" }, "Keys and gestures"), list, h("button", { type: "button", class: C.button, onclick: () => dialog.close() }, "Close"));
   document.body.append(dialog);
   byId("help").addEventListener("click", () => dialog.showModal());
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The lanes of the timeline: failure markers, the axis of time, one lane a worker.
+import { C } from "../lib/classes.js";
 import { markerColumns, rowSpan, testAt } from "../lib/lanes.js";
 import { FAIL, TEST_STATUSES, UNFINISHED } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
@@ -15,7 +16,7 @@ const GAP = 3;
 const SLACK = 5;
 
 export function makeLanesView() {
-  const surface = makeSurface("lanes");
+  const surface = makeSurface(C.lanes);
   const image = document.createElement("canvas");
 
   /** @param {number} lanes */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole run in a strip, and which part of it is shown.
+import { C } from "../lib/classes.js";
 import { markerColumns } from "../lib/lanes.js";
 import { FAIL, UNFINISHED } from "../lib/status.js";
 import { makeSurface, paintLanes } from "./surface.js";
@@ -10,7 +11,7 @@ const HEIGHT = 40;
 const TICKS = 9;
 
 export function makeOverview() {
-  const surface = makeSurface("overview");
+  const surface = makeSurface(C.overview);
   const image = document.createElement("canvas");
   /** What the image was painted from; it is painted again only when that changes. @type {unknown[]} */
   let painted = [];

@@ -28,7 +28,7 @@ export function progressView(parent, { onCancel }) {
   const amount = h("span", null);
   const elapsed = h("span", null);
   const trouble = h("p", { class: C.noticeWarn, hidden: true });
-  const live = h("p", { class: "visually-hidden", role: "status" });
+  const live = h("p", { class: C.visuallyHidden, role: "status" });
   /** @type {HTMLButtonElement|null} */
   const cancel = onCancel && h("button", { type: "button", class: C.button, onclick: () => press() }, "Cancel this scrape");
   const press = async () => {

@@ -6,6 +6,8 @@ import { C } from "../lib/classes.js";
 import { failuresInTime } from "../lib/failures.js";
 import { applyFilter } from "../lib/filter.js";
 import { reveal } from "../lib/range.js";
+import { TEST_STATUS } from "../lib/status.js";
+import { splitName } from "../lib/testset.js";
 import { counted, formatCount } from "../lib/ticks.js";
 import { zoneName } from "../lib/times.js";
 import { makeDetails } from "./details.js";
@@ -50,6 +52,7 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
   });
   const filter = h("input", { type: "search", placeholder: "Filter tests and tags", "aria-label": "Filter tests and tags", spellcheck: "false", oninput: () => set({ text: filter.value }) });
   const found = h("span", { class: C.muted, role: "status" });
+  const live = h("p", { class: C.visuallyHidden, role: "status" });
   const zones = zoneSwitch(tests.from_ms, (value) => set({ zone: value }));
   /** Where the selection was made, its details may be out of sight. */
   let look = false;
@@ -94,20 +97,20 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
   const tool = (text, label, act) => h("button", { type: "button", class: `${C.button} tool`, "aria-label": label, title: label, onclick: act }, text);
   const tools = h(
     "div",
-    { class: "toolbar" },
+    { class: C.toolbar },
     filter,
     found,
-    h("span", { class: "toolbar-end" }, zones.element, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Show the whole run (0)", () => timeline.fit())),
+    h("span", { class: C.toolbarEnd }, zones.element, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Show the whole run (0)", () => timeline.fit())),
   );
   const element = h(
     "div",
-    { class: "run-grid" },
-    h("div", { class: "run-head" }, counts.element, runFacts(tests)),
-    h("div", { class: "run-side" }, findings.element),
+    { class: C.runGrid },
+    h("div", { class: C.runHead }, counts.element, runFacts(tests)),
+    h("div", { class: C.runSide }, findings.element),
     h(
       "div",
-      { class: "run-main" },
-      h("section", { class: `${C.section} timeline`, "aria-label": "Timeline" }, tools, timeline.element, h("p", { class: "visually-hidden", id: "timeline-keys" }, "Arrow keys move and zoom, 0 shows the whole run, n and p go to failures, question mark lists all keys.")),
+      { class: C.runMain },
+      h("section", { class: `${C.section} timeline`, "aria-label": "Timeline" }, tools, timeline.element, h("p", { class: C.visuallyHidden, id: "timeline-keys" }, "Arrow keys move and zoom, 0 shows the whole run, n and p go to failures, question mark lists all keys."), live),
       attachments.element,
       table.element,
     ),
@@ -167,6 +170,7 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
   function select(name, first) {
     selected = name ? (byName.get(name) ?? -1) : -1;
     timeline.update({ selected });
+    live.textContent = selected < 0 ? "" : `${TEST_STATUS[tests.status[selected]].label}: ${splitName(tests.names[selected]).short}`;
     findings.select(selected);
     table.select(selected);
     void attachments.show(selected).then(() => {

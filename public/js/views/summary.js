@@ -18,8 +18,8 @@ export function headerView(parent, task) {
   document.title = [task.name, task.change_id && `${task.change_id},${task.revision ?? ""}`.replace(/,$/, ""), "StackViz"].filter(Boolean).join(" · ");
   fill(
     parent,
-    h("div", { class: "job-title" }, h("h1", null, task.name), statusBadge(jobStatus(task.status))),
-    task.change_subject && h("p", { class: "job-subject" }, task.change_subject),
+    h("div", { class: C.jobTitle }, h("h1", null, task.name), statusBadge(jobStatus(task.status))),
+    task.change_subject && h("p", { class: C.jobSubject }, task.change_subject),
     h(
       "p",
       { class: C.facts },
@@ -43,7 +43,7 @@ export function headerView(parent, task) {
 export function countsView(tests, onToggle) {
   /** @type {Map<string, HTMLButtonElement>} */
   const buttons = new Map();
-  const row = h("div", { class: "counts", role: "group", "aria-label": "Show only tests with this result" });
+  const row = h("div", { class: C.counts, role: "group", "aria-label": "Show only tests with this result" });
   for (const status of TEST_STATUSES) {
     const { key, plural, kind } = TEST_STATUS[status];
     const count = tests.counts[status];

@@ -5,6 +5,7 @@ import { C } from "../lib/classes.js";
 import { sortTests } from "../lib/filter.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
+import { visible } from "../lib/text.js";
 import { counted, formatCount } from "../lib/ticks.js";
 import { formatLength, formatMoment } from "../lib/times.js";
 import { statusBadge } from "./icons.js";
@@ -47,9 +48,10 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
   const below = h("tr", { class: C.spacer, "aria-hidden": "true" }, h("td", null));
   const body = h("tbody", null, above, below);
   const table = h("table", { "aria-label": "Tests" }, h("thead", null, h("tr", { "aria-rowindex": "1" }, ...heads)), body);
-  const box = h("div", { class: "table-box" }, table);
+  const empty = h("p", { class: C.muted, hidden: true }, "No test fits the filter.");
+  const box = h("div", { class: C.tableBox }, table);
   const count = h("span", { class: C.muted, role: "status" });
-  const element = h("section", { class: C.section, id: "tests" }, h("div", { class: C.groupHead }, h("h2", null, "Tests"), count), box);
+  const element = h("section", { class: C.section, id: "tests" }, h("div", { class: C.groupHead }, h("h2", null, "Tests"), count), empty, box);
 
   box.addEventListener("scroll", () => render(false), { passive: true });
   new ResizeObserver(() => render(false)).observe(box);
@@ -105,11 +107,11 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
     return h(
       "tr",
       { "aria-rowindex": at + 2, class: i === selected ? C.selected : null, "aria-current": i === selected ? "true" : null, onclick: pick },
-      h("td", { class: "col-status" }, statusBadge(TEST_STATUS[tests.status[i]])),
-      h("td", { class: "col-name", title: name.slice(0, 1000) }, h("button", { type: "button", tabindex: at === active ? "0" : "-1" }, h("span", { class: C.testName }, short.slice(0, 300)), h("span", { class: C.testPath }, path.slice(0, 300)))),
-      h("td", { class: "col-worker" }, tests.workers[tests.lane[i]]),
-      h("td", { class: "col-start" }, formatMoment(tests.start[i], zone(), tests.from_ms, 0)),
-      h("td", { class: "col-duration" }, formatLength((tests.end[i] - tests.start[i]) / 1000)),
+      h("td", { class: C.colStatus }, statusBadge(TEST_STATUS[tests.status[i]])),
+      h("td", { title: visible(name.slice(0, 1000)) }, h("button", { type: "button", tabindex: at === active ? "0" : "-1" }, h("span", { class: C.testName }, short.slice(0, 300)), h("span", { class: C.testPath }, path.slice(0, 300)))),
+      h("td", { class: C.colWorker }, tests.workers[tests.lane[i]]),
+      h("td", { class: C.colStart }, formatMoment(tests.start[i], zone(), tests.from_ms, 0)),
+      h("td", { class: C.colDuration }, formatLength((tests.end[i] - tests.start[i]) / 1000)),
     );
   }
 
@@ -119,6 +121,8 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
     table.setAttribute("aria-rowcount", String(order.length + 1));
     count.textContent = mask ? `${formatCount(order.length)} of ${counted(tests.count, "test")}` : counted(tests.count, "test");
     COLUMNS.forEach(({ key }, n) => heads[n].setAttribute("aria-sort", key !== sorted.key ? "none" : sorted.descending ? "descending" : "ascending"));
+    empty.hidden = order.length > 0;
+    box.hidden = order.length === 0;
     render(true);
   }
 

@@ -38,7 +38,10 @@ function pixel(hex) {
 /**
  * Call when the system turns light or dark.
  * @param {() => void} changed
+ * @returns {() => void} to call no longer
  */
 export function onThemeChange(changed) {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", changed);
+  return () => dark.removeEventListener("change", changed);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The time axis: overview, lanes and machine, drawn together from one scene.
+import { C } from "../lib/classes.js";
 import { h } from "../dom.js";
 import { indexLanes } from "../lib/lanes.js";
 import { chartsOf, columnEdges, rowAt } from "../lib/metrics.js";
@@ -60,12 +61,12 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
   const overview = makeOverview();
   const lanes = makeLanesView();
   const charts = dstat ? chartsOf(dstat).map(makeChartView) : [];
-  const cursor = h("div", { class: "cursor", hidden: true });
-  const brushBox = h("div", { class: "brush", hidden: true });
+  const cursor = h("div", { class: C.cursor, hidden: true });
+  const brushBox = h("div", { class: C.brush, hidden: true });
   const tip = makeTip();
   const plot = h(
     "div",
-    { class: "plot", tabindex: "0", role: "application", "aria-label": label(tests), "aria-describedby": "timeline-keys" },
+    { class: C.plot, tabindex: "0", role: "application", "aria-label": label(tests), "aria-describedby": "timeline-keys" },
     overview.canvas, lanes.canvas, ...charts.map((chart) => chart.element), cursor, brushBox, tip.element,
   );
 
@@ -107,7 +108,7 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
     const x = event.clientX - box.left;
     cursor.style.transform = `translateX(${x}px)`;
     const test = event.target === lanes.canvas ? lanes.hit(scene, x, event.clientY - lanes.canvas.getBoundingClientRect().top) : -1;
-    plot.classList.toggle("over", test >= 0);
+    plot.classList.toggle(C.over, test >= 0);
     tip.show(scene, test, ms, event, box);
   }
 
@@ -164,7 +165,7 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
     schedule();
   });
   sizes.observe(plot);
-  onThemeChange(() => {
+  const forgetTheme = onThemeChange(() => {
     scene.theme = readTheme();
     schedule();
   });
@@ -185,6 +186,7 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
     },
     stop() {
       sizes.disconnect();
+      forgetTheme();
       cancelAnimationFrame(queued);
     },
   };

@@ -4,7 +4,7 @@ import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
-import { formatFull, formatLength, formatMoment } from "../lib/times.js";
+import { formatFull, formatLength, formatSpan } from "../lib/times.js";
 import { statusBadge } from "./icons.js";
 
 /** @typedef {import("./timeline.js").Scene} Scene */
@@ -52,6 +52,6 @@ function describe({ tests, zone, run_ms }, i) {
     h("strong", { class: C.testName }, short),
     h("span", { class: C.testPath }, path),
     h("span", null, statusBadge(TEST_STATUS[tests.status[i]]), ` · ${tests.workers[tests.lane[i]]} · ${formatLength((to - from) / 1000)}`),
-    h("span", null, `${formatMoment(from, zone, run_ms, 3)} to ${formatFull(to, zone, run_ms, 3)}`),
+    h("span", null, formatSpan(from, to, zone, run_ms)),
   ];
 }
