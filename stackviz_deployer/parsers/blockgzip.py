@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gzip files as they are stored; the large ones so that a part can be sent without inflating.
 
-Block gzip (../shared/design.md, section 5): one gzip member whose deflate data has a full
+Block gzip (docs/artifacts.rst): one gzip member whose deflate data has a full
 flush after about every 64 KiB of text.  A flush ends at a byte and forgets what came
 before, so each block is raw deflate data of its own: a gzip header, the slice of any run
 of blocks, an empty final block (``03 00``) and the trailer are a gzip file again.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tests of a run -> what the StackViz app reads (../shared/stackviz-contract.md, section 6).
+"""The tests of a run -> what the StackViz app reads.
 
 The app draws lanes by position and believes every time: numbers with gaps, tests without
 a worker, null times and empty spans make tests invisible there, so they are repaired here.

@@ -37,6 +37,7 @@ STATUSES: dict[type[errors.StackvizError], int] = {
     errors.ParseError: 502,
     errors.TooLargeError: 502,
     errors.UpstreamInvalidError: 502,
+    errors.InternalError: 500,
     errors.UpstreamStatusError: 502,
     errors.UpstreamUnreachableError: 502,
     errors.QueueFullError: 503,
