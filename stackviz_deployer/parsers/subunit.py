@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from stackviz_deployer.model import InputFile, ParsedArtifact, ParseRequest, ParseResult
+from stackviz_deployer.model import ParsedArtifact, ParseRequest, ParseResult
+from stackviz_deployer.parsers.artifact_name import artifact_name, safe_name
 from stackviz_deployer.parsers.blockgzip import BlockGzipWriter, write_gzip
 from stackviz_deployer.parsers.decode import Decoder
 from stackviz_deployer.parsers.subunit_run import TestRun
@@ -19,9 +20,6 @@ FORM = 1
 """Of the three stored forms."""
 
 _JSON = "application/json"
-_MAX_NAME_CHARS = 200
-_UNSAFE = re.compile(r"[^A-Za-z0-9 ._~/@:+-]")
-"""What the StackViz app would take for HTML or an expression (stackviz-contract.md, section 4)."""
 _HEAD_BYTES = 64 << 10
 _V1_LINE = re.compile(
     rb"^(?:time: \d{4}-|(?:test|testing|success|successful|failure|error|skip|xfail|uxsuccess): \S)",
@@ -50,10 +48,10 @@ def parse(request: ParseRequest) -> ParseResult:
 
 def artifact_names(request: ParseRequest) -> list[str]:
     """A safe name for each input, no two alike."""
-    wanted = request.options.get("artifact_names") or [_base_name(file) for file in request.inputs]
+    wanted = request.options.get("artifact_names")
+    safe_names = map(safe_name, wanted) if wanted else (artifact_name(file.name) for file in request.inputs)
     names: list[str] = []
-    for want in wanted:
-        safe = _UNSAFE.sub("_", want)[:_MAX_NAME_CHARS].strip() or "subunit"
+    for safe in safe_names:
         name = safe
         number = 1
         while name in names:
@@ -61,12 +59,6 @@ def artifact_names(request: ParseRequest) -> list[str]:
             name = f"{safe} {number}"
         names.append(name)
     return names
-
-
-def _base_name(file: InputFile) -> str:
-    name = PurePosixPath(file.name).name
-    stem, dot, ending = name.rpartition(".")
-    return stem if dot and ending in ("gz", "xz", "bz2") else name
 
 
 def _read_stream(decoder: Decoder, name: str, base: Path) -> tuple[list[ParsedArtifact], list[str]]:
@@ -86,7 +78,7 @@ def _read_stream(decoder: Decoder, name: str, base: Path) -> tuple[list[ParsedAr
         artifact_type="subunit-stats",
         artifact_name=name,
         content_type=_JSON,
-        primary=False,
+        primary=not run.tests,  # StackViz lists only groups with a primary artifact
         path=paths["stats"],
         form=FORM,
         meta=shape.meta,

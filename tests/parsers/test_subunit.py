@@ -274,7 +274,7 @@ class RequestTests(Case):
     def test_names_of_the_files(self) -> None:
         self.assertEqual(
             self.names("logs/testrepository.subunit.gz", "a/x.subunit.xz", "y.bz2", "subunit_log.txt", ".gz"),
-            ["testrepository.subunit", "x.subunit", "y", "subunit_log.txt", "subunit"],
+            ["testrepository.subunit", "x.subunit", "y", "subunit_log.txt", "unnamed"],
         )
 
     def test_safe_and_unique(self) -> None:
