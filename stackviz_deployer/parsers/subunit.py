@@ -31,7 +31,7 @@ def parse(request: ParseRequest) -> ParseResult:
     """One group of artifacts for each input.
 
     Options: ``artifact_names``, one for each input; else the inputs' base names.  A stream
-    without a test gives ``subunit-stats`` alone, its text as a warning.  A damaged one
+    without a test gives ``subunit-stats`` alone, as the primary one, its text as a warning.  A damaged one
     gives what is whole; TooLargeError for one that is over ``max_bytes``.
     """
     artifacts: list[ParsedArtifact] = []

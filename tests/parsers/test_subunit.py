@@ -241,7 +241,7 @@ class NoTestsTests(Case):
         made = self.parse_bytes(data, artifact_names=["x.subunit"])
         (stats,) = made.artifacts
         self.assertEqual(
-            (stats.artifact_type, stats.primary, stats.blocks_path), ("subunit-stats", False, None)
+            (stats.artifact_type, stats.primary, stats.blocks_path), ("subunit-stats", True, None)
         )
         self.assertEqual(stats.meta["count"], 0)
         said = load(stats)["warnings"]
@@ -293,7 +293,7 @@ class RequestTests(Case):
                 ("last-testtools-2.9.1.subunit", "subunit", True),
                 ("last-testtools-2.9.1.subunit", "subunit-stats", False),
                 ("last-testtools-2.9.1.subunit", "subunit-details", False),
-                ("text-only.subunit", "subunit-stats", False),
+                ("text-only.subunit", "subunit-stats", True),
                 ("last-testtools-2.9.1.subunit 2", "subunit", True),
                 ("last-testtools-2.9.1.subunit 2", "subunit-stats", False),
                 ("last-testtools-2.9.1.subunit 2", "subunit-details", False),
