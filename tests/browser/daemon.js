@@ -2,7 +2,7 @@
 // The real daemon and the real browser, for the tests of this folder.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -33,13 +33,18 @@ function freePort() {
 
 /**
  * A daemon with an empty state directory of its own.
+ * @param {string} [yaml] its configuration
  * @returns {Promise<{url: string, stop: () => Promise<void>}>}
  */
-export async function startDaemon() {
+export async function startDaemon(yaml) {
   const folder = await mkdtemp(join(tmpdir(), "stackviz-browser-"));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const args = ["-n", "--pidfile=", "stackviz-deployer", "--http", `tcp:${port}:interface=127.0.0.1`, "--state-dir", join(folder, "state")];
+  if (yaml !== undefined) {
+    await writeFile(join(folder, "config.yaml"), yaml);
+    args.push("--config", "config.yaml");
+  }
   const child = spawn(/** @type {string} */ (twistd), args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (log = (log + chunk).slice(-20000)));
