@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blocksOf, consoleLines, findDetails, severity } from "../../public/js/lib/blocks.js";
 import { parseDstat } from "../../public/js/lib/dstat.js";
-import { chartsOf, columnEdges, reduceColumns, rowAt, total } from "../../public/js/lib/metrics.js";
+import { chartsOf, columnEdges, reduceColumns, rowAt, sampleRange, total } from "../../public/js/lib/metrics.js";
 import { DEFAULT_STATE, formatState, parseState } from "../../public/js/lib/urlstate.js";
 
 const HEAD = [
@@ -57,6 +57,15 @@ test("the row at a moment, and none where nothing was measured", () => {
   assert.equal(rowAt(dstat, 1600), 2);
   assert.equal(rowAt(dstat, 30000), -1);
   assert.equal(rowAt(dstat, 61000), 3);
+});
+
+test("close up the rows themselves are drawn, with a neighbour on each side", () => {
+  const dstat = { time: Float64Array.of(0, 1000, 2000, 3000), columns: new Map(), step_ms: 1000 };
+  const near = sampleRange(dstat, { from_ms: 1200, to_ms: 1300 }, 100);
+  assert.deepEqual([...near.x], [-200, 800]);
+  assert.deepEqual([...near.reduce(Float32Array.of(1, 2, 3, 4)).mean], [2, 3]);
+  const far = sampleRange(dstat, { from_ms: 0, to_ms: 4000 }, 2);
+  assert.deepEqual([...far.reduce(Float32Array.of(1, 2, 3, 9)).high], [2, 9]);
 });
 
 test("a stack's peaks are those of moments that were", () => {

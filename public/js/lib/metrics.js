@@ -145,6 +145,34 @@ export function reduceColumns(values, edges) {
   return { low, high, mean };
 }
 
+/** @typedef {{x: Float64Array, reduce: (values: Float32Array) => Columns}} Sample x: where on the plot, in pixels */
+
+/**
+ * What there is to draw of a range: columns of pixels when many rows fall on each, else the rows themselves, with
+ * their neighbours on both sides, so that lines do not end at the edge.
+ * @param {Dstat} dstat
+ * @param {{from_ms: number, to_ms: number}} range
+ * @param {number} width in pixels
+ * @returns {Sample}
+ */
+export function sampleRange({ time, step_ms }, range, width) {
+  const perPixel = (range.to_ms - range.from_ms) / width;
+  if (step_ms < perPixel * 2) {
+    const edges = columnEdges(time, range, width);
+    return { x: Float64Array.from({ length: width }, (_, x) => x + 0.5), reduce: (values) => reduceColumns(values, edges) };
+  }
+  const first = Math.max(0, bound(time, range.from_ms) - 1);
+  const last = Math.min(time.length, bound(time, range.to_ms) + 1);
+  const x = Float64Array.from(time.subarray(first, last), (ms) => (ms - range.from_ms) / perPixel);
+  return {
+    x,
+    reduce(values) {
+      const rows = values.subarray(first, last);
+      return { low: rows, high: rows, mean: rows };
+    },
+  };
+}
+
 /**
  * The rows of stacked series added up, so that their peaks are those of moments that were.
  * @param {Series[]} series

@@ -2,12 +2,13 @@
 // One measurement of the machine, on the timeline's axis.
 import { append, h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { reduceColumns, total } from "../lib/metrics.js";
+import { total } from "../lib/metrics.js";
 import { makeSurface } from "./surface.js";
 
 /** @typedef {import("./timeline.js").Scene} Scene */
 /** @typedef {import("../lib/metrics.js").Chart} Chart */
 /** @typedef {import("../lib/metrics.js").Columns} Columns */
+/** @typedef {import("../lib/metrics.js").Sample} Sample */
 
 const HEIGHT = 46;
 
@@ -29,22 +30,28 @@ export function makeChartView(chart) {
 
     /**
      * @param {Scene} scene
-     * @param {Uint32Array} edges of its pixels in the rows
+     * @param {Sample} sample
      */
-    draw(scene, edges) {
+    draw(scene, sample) {
       const { theme, gutter, width } = scene;
       surface.begin(width, HEIGHT);
       const c = surface.context;
-      const columns = chart.series.map((series) => reduceColumns(series.values, edges));
-      const whole = sum ? reduceColumns(sum, edges) : null;
+      const columns = chart.series.map((series) => sample.reduce(series.values));
+      const whole = sum ? sample.reduce(sum) : null;
       const most = whole ? largest([whole]) : largest(columns);
       const top = chart.top(most);
       /** @param {number} value */
       const y = (value) => HEIGHT - 1 - (Math.min(value, top) / top) * (HEIGHT - 3);
       c.fillStyle = theme.css["fill-idle"];
       c.fillRect(gutter, 0, width - gutter, HEIGHT);
-      if (whole) drawStack(c, scene, chart, columns, whole, y);
-      else columns.forEach((column, i) => drawLine(c, scene, column, theme.css[`metric-${chart.series[i].colour}`], y));
+      c.save();
+      c.beginPath();
+      c.rect(gutter, 0, width - gutter, HEIGHT);
+      c.clip();
+      c.translate(gutter, 0);
+      if (whole) drawStack(c, scene, chart, sample.x, columns, whole, y);
+      else columns.forEach((column, i) => drawLine(c, scene, sample.x, column, theme.css[`metric-${chart.series[i].colour}`], y));
+      c.restore();
       const label = most === -Infinity ? "no data here" : chart.format(top);
       scale.textContent = gutter < 50 ? `to ${label}` : "";
       if (gutter < 50) return;
@@ -79,34 +86,31 @@ function largest(columns) {
  * @param {CanvasRenderingContext2D} c
  * @param {Scene} scene
  * @param {Chart} chart
+ * @param {Float64Array} at
  * @param {Columns[]} columns
  * @param {Columns} whole
  * @param {(value: number) => number} y
  */
-function drawStack(c, scene, chart, columns, whole, y) {
-  const { theme, gutter } = scene;
-  const width = whole.mean.length;
-  const reach = reachOf(scene);
-  const base = new Float32Array(width);
+function drawStack(c, scene, chart, at, columns, whole, y) {
+  const base = new Float32Array(at.length);
+  const stretches = spans(at, whole.mean, reachOf(scene));
   chart.series.forEach((series, i) => {
     const from = base.slice();
-    for (let x = 0; x < width; x += 1) base[x] += Number.isNaN(columns[i].mean[x]) ? 0 : columns[i].mean[x];
-    c.fillStyle = theme.css[`metric-${series.colour}`];
+    for (let k = 0; k < at.length; k += 1) base[k] += Number.isNaN(columns[i].mean[k]) ? 0 : columns[i].mean[k];
+    c.fillStyle = scene.theme.css[`metric-${series.colour}`];
     c.beginPath();
-    for (const [first, last] of spans(whole.mean, reach)) {
-      const filled = [];
-      for (let x = first; x <= last; x += 1) if (!Number.isNaN(whole.mean[x])) filled.push(x);
-      filled.forEach((x, k) => (k ? c.lineTo(gutter + x, y(base[x])) : c.moveTo(gutter + x, y(base[x]))));
-      c.lineTo(gutter + last + 1, y(base[last]));
-      c.lineTo(gutter + last + 1, y(from[last]));
-      for (const x of filled.reverse()) c.lineTo(gutter + x, y(from[x]));
+    for (const stretch of stretches) {
+      stretch.forEach((k, n) => (n ? c.lineTo(at[k], y(base[k])) : c.moveTo(at[k], y(base[k]))));
+      for (let n = stretch.length - 1; n >= 0; n -= 1) c.lineTo(at[stretch[n]], y(from[stretch[n]]));
       c.closePath();
     }
     c.fill();
   });
   c.globalAlpha = 0.45;
-  c.fillStyle = theme.css["metric-1"];
-  for (let x = 0; x < width; x += 1) if (whole.high[x] > whole.mean[x]) c.fillRect(gutter + x, y(whole.high[x]), 1, y(whole.mean[x]) - y(whole.high[x]));
+  c.fillStyle = scene.theme.css["metric-1"];
+  for (let k = 0; k < at.length; k += 1) {
+    if (whole.high[k] > whole.mean[k]) c.fillRect(at[k] - 0.5, y(whole.high[k]), 1, y(whole.mean[k]) - y(whole.high[k]));
+  }
   c.globalAlpha = 1;
 }
 
@@ -114,55 +118,49 @@ function drawStack(c, scene, chart, columns, whole, y) {
  * The band from least to most, and the mean through it.
  * @param {CanvasRenderingContext2D} c
  * @param {Scene} scene
+ * @param {Float64Array} at
  * @param {Columns} column
  * @param {string} colour
  * @param {(value: number) => number} y
  */
-function drawLine(c, scene, column, colour, y) {
-  const { gutter } = scene;
+function drawLine(c, scene, at, column, colour, y) {
   c.fillStyle = colour;
   c.globalAlpha = 0.4;
-  for (let x = 0; x < column.high.length; x += 1) {
-    if (column.high[x] > column.low[x]) c.fillRect(gutter + x, y(column.high[x]), 1, Math.max(1, y(column.low[x]) - y(column.high[x])));
+  for (let k = 0; k < at.length; k += 1) {
+    if (column.high[k] > column.low[k]) c.fillRect(at[k] - 0.5, y(column.high[k]), 1, Math.max(1, y(column.low[k]) - y(column.high[k])));
   }
   c.globalAlpha = 1;
   c.strokeStyle = colour;
   c.lineWidth = 1.25;
   c.beginPath();
-  for (const [first, last] of spans(column.mean, reachOf(scene))) {
-    let pen = false;
-    for (let x = first; x <= last; x += 1) {
-      if (Number.isNaN(column.mean[x])) continue;
-      if (pen) c.lineTo(gutter + x + 0.5, y(column.mean[x]));
-      else c.moveTo(gutter + x, y(column.mean[x]));
-      pen = true;
-    }
-    c.lineTo(gutter + last + 1, y(column.mean[last]));
+  for (const stretch of spans(at, column.mean, reachOf(scene))) {
+    c.moveTo(at[stretch[0]] - 0.5, y(column.mean[stretch[0]]));
+    for (const k of stretch) c.lineTo(at[k], y(column.mean[k]));
   }
   c.stroke();
-  c.lineWidth = 1;
 }
 
-/** How many empty pixels two neighbouring rows may be apart. @param {Scene} scene */
+/** How many pixels two neighbouring rows may be apart. @param {Scene} scene */
 function reachOf(scene) {
   const perPixel = (scene.range.to_ms - scene.range.from_ms) / (scene.width - scene.gutter);
-  return Math.ceil(((scene.dstat?.step_ms ?? 1000) * 3.5) / perPixel) + 1;
+  return ((scene.dstat?.step_ms ?? 1000) * 3.5) / perPixel + 1.5;
 }
 
 /**
  * Stretches without a hole: a hole in the measurements is not bridged.
+ * @param {Float64Array} at
  * @param {Float32Array} values
  * @param {number} reach
- * @returns {[number, number][]} first and last column, both with a value
+ * @returns {number[][]} indices that have a value
  */
-function spans(values, reach) {
-  /** @type {[number, number][]} */
+function spans(at, values, reach) {
+  /** @type {number[][]} */
   const found = [];
-  for (let x = 0; x < values.length; x += 1) {
-    if (Number.isNaN(values[x])) continue;
+  for (let k = 0; k < at.length; k += 1) {
+    if (Number.isNaN(values[k])) continue;
     const current = found[found.length - 1];
-    if (current && x - current[1] <= reach) current[1] = x;
-    else found.push([x, x]);
+    if (current && at[k] - at[current[current.length - 1]] <= reach) current.push(k);
+    else found.push([k]);
   }
   return found;
 }

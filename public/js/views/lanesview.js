@@ -154,14 +154,14 @@ function hatch(c, x0, x1, y, tall, colour) {
 /** @param {CanvasRenderingContext2D} c @param {Scene} scene @param {number} plot */
 function drawMarkers(c, scene, plot) {
   c.fillStyle = scene.theme.css["fill-fail"];
+  c.beginPath();
   for (const x of markerColumns(scene.index, [FAIL, UNFINISHED], scene.range, Math.floor(plot), 3)) {
     const middle = scene.gutter + x;
-    c.beginPath();
     c.moveTo(middle - 4, AXIS + 2);
     c.lineTo(middle + 4, AXIS + 2);
     c.lineTo(middle, AXIS + MARKERS - 2);
-    c.fill();
   }
+  c.fill();
 }
 
 /** @param {CanvasRenderingContext2D} c @param {Scene} scene @param {number} tall @param {number} plot */

@@ -3,7 +3,7 @@
 import { C } from "../lib/classes.js";
 import { h } from "../dom.js";
 import { indexLanes } from "../lib/lanes.js";
-import { chartsOf, columnEdges, rowAt } from "../lib/metrics.js";
+import { chartsOf, rowAt, sampleRange } from "../lib/metrics.js";
 import { clamp, pan, zoom } from "../lib/range.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { counted } from "../lib/ticks.js";
@@ -82,8 +82,8 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
     overview.draw(scene);
     lanes.draw(scene);
     if (dstat && charts.length) {
-      const edges = columnEdges(dstat.time, scene.range, Math.max(1, Math.floor(scene.width - scene.gutter)));
-      for (const chart of charts) chart.draw(scene, edges);
+      const sample = sampleRange(dstat, scene.range, Math.max(1, Math.floor(scene.width - scene.gutter)));
+      for (const chart of charts) chart.draw(scene, sample);
     }
     performance.measure("timeline frame", "frame");
     performance.clearMarks("frame");
