@@ -88,8 +88,12 @@ class Pipeline:
         def late(_result: object, _limit_s: float) -> Outcome:
             raise TaskTimeoutError(f"the scrape took longer than {limit_s:g} s and was ended")
 
-        work = Deferred.fromCoroutine(self._run(task, ProgressMeter(report, self._clock)))
-        return await work.addTimeout(limit_s, self._clock, onTimeoutCancel=late)
+        meter = ProgressMeter(report, self._clock)
+        work = Deferred.fromCoroutine(self._run(task, meter))
+        try:
+            return await work.addTimeout(limit_s, self._clock, onTimeoutCancel=late)
+        finally:
+            meter.close()
 
     async def _run(self, task: Task, meter: ProgressMeter) -> Outcome:
         end_s = self._clock.seconds() + self._limits.task_seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from stackviz_deployer.model import ListedFile, Progress
 
@@ -27,6 +27,9 @@ class ProgressMeter:
         self._clock = clock
         self._shown: Progress | None = None
         self._shown_s = 0.0
+        self._latest: Progress | None = None
+        self._later: IDelayedCall | None = None
+        """Tells the latest when EVERY_S are over, so that a stall shows what it stalled at."""
         self._at: list[int] = []
         """Of each piece of work: the stage it is in, as an index of STAGES."""
         self._bytes = 0
@@ -63,10 +66,24 @@ class ProgressMeter:
             past = sum(at > STAGES.index(slowest) for at in self._at)
             self._show(Progress(stage=slowest, done=past, total=len(self._at)))
 
+    def close(self) -> None:
+        """Nothing more is told."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
     def _show(self, progress: Progress) -> None:
-        now = self._clock.seconds()
-        same_stage = self._shown is not None and self._shown.stage == progress.stage
-        if progress == self._shown or (same_stage and now - self._shown_s < EVERY_S):
+        self._latest = progress
+        wait_s = self._shown_s + EVERY_S - self._clock.seconds()
+        if self._shown is not None and self._shown.stage == progress.stage and wait_s > 0:
+            if self._later is None:
+                self._later = self._clock.callLater(wait_s, self._tell)
             return
-        self._shown, self._shown_s = progress, now
-        self._report(progress)
+        self.close()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._later = None
+        if self._latest is not None and self._latest != self._shown:
+            self._shown, self._shown_s = self._latest, self._clock.seconds()
+            self._report(self._latest)

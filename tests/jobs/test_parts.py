@@ -81,6 +81,26 @@ class ProgressTests(SynchronousTestCase):
         self.assertLessEqual(len(self.seen), 12)
         self.assertGreaterEqual(len(self.seen), 10)
 
+    def test_a_stall_shows_what_it_stalled_at(self):
+        self.expect(1000)
+        self.clock.advance(1)
+        self.meter.received(10)
+        self.meter.received(20)
+        self.assertEqual(self.seen[-1].done, 10)
+        self.clock.advance(EVERY_S)
+        self.assertEqual(self.seen[-1].done, 30)
+        told = len(self.seen)
+        self.clock.advance(10)
+        self.assertEqual(len(self.seen), told)
+
+    def test_nothing_is_told_after_the_end(self):
+        self.expect(1000)
+        self.meter.received(10)
+        self.meter.close()
+        told = len(self.seen)
+        self.clock.advance(10)
+        self.assertEqual((len(self.seen), self.clock.getDelayedCalls()), (told, []))
+
     def test_a_new_stage_is_told_at_once(self):
         self.expect(10, 10)
         self.meter.enter(0, "parsing")
