@@ -73,8 +73,12 @@ class Lookup(Protocol):
 class Listing(Protocol):
     """From a job's URL to its files."""
 
-    async def open(self, url: str, scratch: Path) -> Tree:
-        """The files of the job at ``url``; ``scratch`` is an empty directory for temporary files."""
+    async def open(self, url: str, scratch: Path, manifest_url: str | None = None) -> Tree:
+        """The files of the job at ``url`` that scrapers may want.
+
+        ``scratch`` is an empty directory for temporary files; ``manifest_url`` is where the
+        build's own record says that its zuul-manifest.json lies.
+        """
 
 
 class CpuPool(Protocol):
@@ -93,6 +97,11 @@ class Scraper(Protocol):
     """One kind of artifact: which files it wants, and which parser makes something of them."""
 
     name: str
+    globs: Sequence[str]
+    """The names that ``choose`` wants, without a compressor's suffix; nothing else reaches its Tree.
+
+    One with a slash is compared with the end of the whole path: ``test-results/*.xml``.
+    """
     looks_for: str
     """For a person: the names that are looked for."""
     primary: bool

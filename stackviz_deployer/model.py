@@ -79,6 +79,8 @@ class Job:
     duration: str | None = None
     finished_ms: int | None = None
     reason: str | None = None
+    manifest_url: str | None = None
+    """The build's ``zuul-manifest.json``, where its artifacts name one: all files below ``url``."""
     builds: tuple[Build, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -104,6 +106,8 @@ class Choice:
     change_id: int
     change_project: str
     change_subject: str
+    change_branch: str | None = None
+    """Backports have everything else in common."""
 
 
 @frozen(kw_only=True)
@@ -212,6 +216,18 @@ class GerritServer:
 
 
 @frozen(kw_only=True)
+class ZuulServer:
+    """A Zuul that builds are looked up on."""
+
+    url: str
+    """Ends in a slash; may have a path (``https://softwarefactory-project.io/zuul/``)."""
+    tenants: tuple[str, ...] | None = None
+    """Those that are asked; None: all that the server names."""
+    white_label: bool = False
+    """Whether the server shows one tenant as if there were no others (``https://host/build/<uuid>``)."""
+
+
+@frozen(kw_only=True)
 class Limits:
     """What a task may cost; config.py reads them, defaults as documented there."""
 
@@ -248,6 +264,8 @@ class Tree:
     looked_in: tuple[str, ...]
     """Directories that were read, relative to the root; the root itself is ``./``."""
     warnings: tuple[str, ...] = ()
+    seen: int = 0
+    """How many files there are; ``files`` are those among them that a scraper may want."""
 
 
 @frozen(kw_only=True)

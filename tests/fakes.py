@@ -78,7 +78,7 @@ class FakeListing:
         self.answer = None
         self.scratches = []
 
-    async def open(self, url, scratch):
+    async def open(self, url, scratch, manifest_url=None):
         self.scratches.append(scratch)
         if self.answer is not None:
             return await given(self.answer, url)

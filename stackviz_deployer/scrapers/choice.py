@@ -13,12 +13,12 @@ from attrs import Factory, frozen
 
 from stackviz_deployer.model import ListedFile, Tree
 
-MAX_DEPTH = 3
-"""Directories above a file: ``controller/logs/old/`` (formats/artifacts.md)."""
+MAX_DEPTH = 4
+"""Directories above a file: ``controller/logs/old/`` (formats/artifacts.md) and one more."""
 
 MAX_NAME_CHARS = 120
 
-_COMPRESSED = (".gz", ".xz", ".bz2")
+_COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
 _OLD_SITE = "stackviz/data/"
 """What the 2015 tool made of the same files, inside the job's own logs."""
 _FIRST_HOSTS = ("", "controller", "primary")

@@ -18,6 +18,7 @@ class ConsoleScraper:
 
     name = "console"
     primary = True
+    globs: Sequence[str] = _GLOBS
     looks_for = "console.html, console.txt (also .gz, .xz, .bz2)"
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:

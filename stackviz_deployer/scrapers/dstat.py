@@ -19,6 +19,7 @@ class DstatScraper:
 
     name = "dstat"
     primary = False
+    globs: Sequence[str] = _GLOBS
     looks_for = "dstat-csv.txt, dstat-csv.log, dstat-csv_log.txt, dstat*.csv (also .gz, .xz, .bz2)"
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:

@@ -23,6 +23,7 @@ class SubunitScraper:
 
     name = "subunit"
     primary = True
+    globs: Sequence[str] = (_MAIN, "*.subunit", *_COPIES, _PARTIAL)
     looks_for = (
         f"{_MAIN}, *.subunit, {', '.join(_COPIES)} (also .gz, .xz, .bz2), tmp* of a job that timed out"
     )

@@ -85,8 +85,8 @@ class SubunitTests(SynchronousTestCase):
         self.assertEqual(len(self.choose("tmpAb3dE_", "testrepository.subunit")), 1)
 
     def test_depth_on_both_sides(self):
-        self.assertEqual(len(self.choose("a/b/c/testrepository.subunit")), 1)
-        self.assertEqual(self.choose("a/b/c/d/testrepository.subunit"), [])
+        self.assertEqual(len(self.choose("a/b/c/d/testrepository.subunit")), 1)
+        self.assertEqual(self.choose("a/b/c/d/e/testrepository.subunit"), [])
 
     def test_output_of_the_old_tool_is_left_alone(self):
         self.assertEqual(self.choose("logs/stackviz/data/testrepository.subunit"), [])
@@ -152,7 +152,7 @@ class RegistryTests(SynchronousTestCase):
         for scraper in SCRAPERS:
             typed: Scraper = scraper
             self.assertEqual(typed.choose(tree()), [])
-            self.assertTrue(typed.looks_for)
+            self.assertTrue(typed.looks_for and typed.globs)
 
     def test_order(self):
         self.assertEqual([s.name for s in SCRAPERS], ["subunit", "console", "dstat"])
