@@ -51,6 +51,7 @@ def main() -> None:
         apache.start()
         config = {
             "gerrits": [],
+            "zuuls": [],
             "resolve": {"logs.openstack.org": f"127.0.0.1:{apache.port}"},
             "private_networks": ["127.0.0.0/8"],
         }

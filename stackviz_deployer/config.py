@@ -20,7 +20,7 @@ import yaml
 from attrs import Factory, frozen
 
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import GerritServer, Limits
+from stackviz_deployer.model import GerritServer, Limits, ZuulServer
 
 DEFAULT_HTTP = "tcp:5000:interface=127.0.0.1"
 DEFAULT_JJB = "project-config/jenkins/jobs"
@@ -37,6 +37,7 @@ _UNITS = {
 }
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _HOST = re.compile(r"\*|[A-Za-z0-9*_-]+(\.[A-Za-z0-9*_-]+)*(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_TENANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
 
 T = TypeVar("T")
 
@@ -63,6 +64,7 @@ class Config:
     jjb_yaml_path: Path | None = None
     """Job Builder's YAML; None when none was named and there is nothing at the default place."""
     gerrits: tuple[GerritServer, ...] = Factory(_default_gerrits)
+    zuuls: tuple[ZuulServer, ...] = (ZuulServer(url="https://zuul.opendev.org/"),)
     log_hosts: tuple[str, ...] = (
         "logs.openstack.org",
         "logs.opendev.org",
@@ -200,14 +202,44 @@ def _stackviz(key: str, value: object) -> str:
 
 def _gerrit(key: str, value: object) -> GerritServer:
     data = _mapping(key, value, {"url", "aliases", "ci_accounts"})
-    url = _text(f"{key}.url", data.get("url"))
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigError(f"{key}.url: {url!r} is no http(s) URL of a Gerrit")
     extra = {
         name: _list(f"{key}.{name}", data[name], _text) for name in ("aliases", "ci_accounts") if name in data
     }
-    return GerritServer(url=url if url.endswith("/") else url + "/", **extra)
+    return GerritServer(url=_server_url(f"{key}.url", data.get("url"), "a Gerrit"), **extra)
+
+
+def _zuul(key: str, value: object) -> ZuulServer:
+    data = _mapping(key, value, {"url", "tenants", "white_label"})
+    tenants = data.get("tenants")
+    white_label = data.get("white_label", False)
+    if not isinstance(white_label, bool):
+        raise ConfigError(f"{key}.white_label: true or false is needed, not {white_label!r}")
+    if tenants is not None:
+        tenants = _list(f"{key}.tenants", tenants, _tenant)
+        if white_label:
+            raise ConfigError(
+                f"{key}.tenants: a white-label Zuul has one tenant, and its URLs do not name it"
+            )
+        if not tenants:
+            raise ConfigError(f"{key}.tenants: at least one is needed; leave the key out to ask the server")
+    return ZuulServer(
+        url=_server_url(f"{key}.url", data.get("url"), "a Zuul"), tenants=tenants, white_label=white_label
+    )
+
+
+def _tenant(key: str, value: object) -> str:
+    text = _text(key, value)
+    if not _TENANT.fullmatch(text):
+        raise ConfigError(f"{key}: {text!r} is no name of a tenant")
+    return text
+
+
+def _server_url(key: str, value: object, what: str) -> str:
+    url = _text(key, value)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"{key}: {url!r} is no http(s) URL of {what}")
+    return url if url.endswith("/") else url + "/"
 
 
 def _host(key: str, value: object) -> str:
@@ -257,6 +289,7 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "stackviz": _stackviz,
     "jjb_yaml_path": _path,
     "gerrits": lambda key, value: _list(key, value, _gerrit),
+    "zuuls": lambda key, value: _list(key, value, _zuul),
     "log_hosts": lambda key, value: _list(key, value, _host),
     "private_networks": lambda key, value: _list(key, value, _network),
     "resolve": _resolve,

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.config import Config, load, parse_size
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import Limits
+from stackviz_deployer.model import Limits, ZuulServer
+from stackviz_deployer.net.hosts import AllowedHosts
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "etc" / "stackviz-deployer.yaml"
 CWD = Path("/somewhere")
@@ -71,6 +72,32 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(config.gerrits[0].url, "https://g.example.org/r/")
         self.assertEqual(config.gerrits[0].ci_accounts, ("jenkins", "zuul", "* CI"))
 
+    def test_zuuls(self) -> None:
+        self.assertEqual(load(None, {}, {}, cwd=CWD).zuuls, (ZuulServer(url="https://zuul.opendev.org/"),))
+        config = self.load_text(
+            "zuuls: [{url: 'https://sf.example.org/zuul', tenants: [rdoproject.org, local]},"
+            " {url: 'https://zuul.example.org/', white_label: true}]"
+        )
+        self.assertEqual(
+            config.zuuls,
+            (
+                ZuulServer(url="https://sf.example.org/zuul/", tenants=("rdoproject.org", "local")),
+                ZuulServer(url="https://zuul.example.org/", white_label=True),
+            ),
+        )
+        self.assertEqual(self.load_text("zuuls: []").zuuls, ())
+
+    def test_examples_of_other_homes(self) -> None:
+        """The commented ones are valid, too."""
+        blocks = EXAMPLE.read_text(encoding="utf-8").partition("# Other homes.")[2].split("\n#\n")
+        self.assertEqual(len(blocks), 4)
+        for block in blocks[1:]:
+            lines = [line.removeprefix("# ") for line in block.splitlines()]
+            first = next(n for n, line in enumerate(lines) if line.startswith("gerrits:"))
+            config = self.load_text("\n".join(lines[first:]))
+            self.assertTrue(config.log_hosts)
+            AllowedHosts(config.log_hosts)
+
     def test_resolve(self) -> None:
         config = self.load_text("resolve: {Logs.openstack.org: '127.0.0.1:8080', a.b: '[::1]:80'}")
         self.assertEqual(config.resolve, {"logs.openstack.org": "127.0.0.1:8080", "a.b": "[::1]:80"})
@@ -92,6 +119,12 @@ class LoadTests(SynchronousTestCase):
             ("http: [3]", "http[0]"),
             ("gerrits: [{url: 'ftp://x/'}]", "gerrits[0].url"),
             ("gerrits: [{uri: 'https://x/'}]", "'uri'"),
+            ("zuuls: [{url: 'zuul.opendev.org'}]", "zuuls[0].url"),
+            ("zuuls: [{url: 'https://x/', tenants: []}]", "zuuls[0].tenants"),
+            ("zuuls: [{url: 'https://x/', tenants: [a/b]}]", "zuuls[0].tenants[0]"),
+            ("zuuls: [{url: 'https://x/', tenants: [a], white_label: true}]", "zuuls[0].tenants"),
+            ("zuuls: [{url: 'https://x/', white_label: 1}]", "zuuls[0].white_label"),
+            ("zuuls: [{uri: 'https://x/'}]", "'uri'"),
             ("log_hosts: ['http://x/']", "log_hosts[0]"),
             ("log_hosts: logs.openstack.org", "log_hosts"),
             ("private_networks: [10.0.0.1/8]", "private_networks[0]"),

@@ -64,6 +64,7 @@ class Site:
             self.base / "daemon",
             {
                 "gerrits": [{"url": "http://review.opendev.org/", "aliases": ["review.openstack.org"]}],
+                "zuuls": [],
                 "resolve": {
                     "review.opendev.org": f"127.0.0.1:{self.gerrit_port}",
                     "logs.openstack.org": f"127.0.0.1:{self.apache.port}",
