@@ -217,9 +217,7 @@ def _zuul(key: str, value: object) -> ZuulServer:
     if tenants is not None:
         tenants = _list(f"{key}.tenants", tenants, _tenant)
         if white_label:
-            raise ConfigError(
-                f"{key}.tenants: a white-label Zuul has one tenant, and its URLs do not name it"
-            )
+            raise ConfigError(f"{key}.tenants: a white-label Zuul has one tenant, which URLs do not name")
         if not tenants:
             raise ConfigError(f"{key}.tenants: at least one is needed; leave the key out to ask the server")
     return ZuulServer(

@@ -44,6 +44,7 @@ class GerritBuild:
     patchset: int | None
     finished_ms: int | None
     url: str | None
+    page: str | None
     reason: str | None
     result: str | None
     error_detail: str | None

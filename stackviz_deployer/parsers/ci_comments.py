@@ -45,6 +45,8 @@ class CommentBuild:
     name: str
     url: str | None
     """Its log directory, ends in a slash; None when the comment does not lead to one."""
+    page: str | None = None
+    """Zuul's page of the build, when the comment names that."""
     reason: str | None = None
     """For a person: why there is no ``url``."""
     result: str | None
@@ -108,6 +110,7 @@ def _jobs(lines: list[str]) -> Iterator[CommentBuild]:
         yield CommentBuild(
             name=name[:MAX_NAME_CHARS],
             url=url,
+            page=target if len(target) <= MAX_URL_CHARS and _ZUUL_BUILD.fullmatch(target) else None,
             reason=reason,
             result=result,
             error_detail=detail,
@@ -151,7 +154,7 @@ def _log_dir(url: str, result: str) -> tuple[str | None, str | None]:
     if len(url) > MAX_URL_CHARS:
         return None, "The address is too long."
     if _ZUUL_BUILD.fullmatch(url):
-        return None, f"The CI names Zuul's page {url}; looking builds up in Zuul is not supported yet."
+        return None, f"The CI names Zuul's page {url}, and no directory of logs."
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Gerrit's answer about one change -> the change and its CI builds.
+"""A Gerrit's answer -> a change and its CI builds, or the changes that a search found.
 
 Runs in a worker process: the answer is megabytes for a change with years of comments.  Form and
 optional fields: Gerrit's ``Documentation/rest-api-changes.txt`` (ChangeInfo, ChangeMessageInfo).
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -20,21 +19,18 @@ from stackviz_deployer.errors import ParseError
 from stackviz_deployer.model import ParseRequest, ParseResult
 from stackviz_deployer.parsers.ci_comments import parse_comment
 from stackviz_deployer.parsers.decode import Decoder
+from stackviz_deployer.parsers.fields import milliseconds_of, number_of, text_of
 
+MAX_CHANGES = 100
 MAX_MESSAGES = 20_000
 MAX_COMMENT_CHARS = 256 << 10
 MAX_BUILDS = 3_000
 MAX_BUILDS_BYTES = 3 << 20
 """Of all builds as JSON; parsers/worker.py lets 4 MiB back to the reactor."""
-MAX_TEXT_CHARS = 1_000
 _XSSI = b")]}'"
-_DATE = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?Z?"
-)
 # Where Jenkins put a build's logs (lookup/logurl.py knows the other places).
 _PLACE = re.compile(r"/([1-9][0-9]{0,8})/([1-9][0-9]{0,8})/([A-Za-z][A-Za-z0-9_.-]*)/[^/]+/[0-9a-f]{7}/")
 _GLOB = re.compile(r"[*?\[]")
-_MAX_NUMBER = 2**31 - 1
 
 
 def parse(request: ParseRequest) -> ParseResult:
@@ -45,16 +41,25 @@ def parse(request: ParseRequest) -> ParseResult:
 
         {"change": {"number", "project", "branch", "subject", "status", "patchset"},
          "builds": [{"ci", "pipeline", "patchset", "finished_ms",
-                     "name", "url", "reason", "result", "error_detail", "duration", "voting"}...]}
+                     "name", "url", "page", "reason", "result", "error_detail", "duration", "voting"}...]}
 
     The builds are newest first; ``patchset`` of the change is its current one.  Everything but
-    ``number``, ``ci`` and ``name`` may be None.  Raises ParseError naming the host, TooLargeError.
+    ``number``, ``ci`` and ``name`` may be None.  With the option ``kind`` = ``changes`` it is an answer of
+    ``GET /changes/?q=...`` instead, and ``data`` = ``{"changes": [as above...], "more": bool}``.
+    Raises ParseError naming the host, TooLargeError.
     """
     host = str(request.options.get("host") or request.inputs[0].name)
     accounts = [str(account) for account in request.options.get("ci_accounts", ())]
     decoder = Decoder(request.inputs[0].path, name=host, max_bytes=request.max_bytes)
     body = b"".join(decoder)
-    change = _change(body, host)
+    answer = _decoded(body, host)
+    if request.options.get("kind") == "changes":
+        return ParseResult(
+            data=_found(answer, host),
+            warnings=tuple(decoder.warnings),
+            decoded_bytes=decoder.decoded_bytes,
+        )
+    change = _change(answer, host)
     messages = change.get("messages")
     messages = [entry for entry in messages if isinstance(entry, dict)] if isinstance(messages, list) else []
     warnings = list(decoder.warnings)
@@ -71,43 +76,54 @@ def parse(request: ParseRequest) -> ParseResult:
     )
 
 
-def _change(body: bytes, host: str) -> dict[str, Any]:
+def _decoded(body: bytes, host: str) -> Any:
     if body.startswith(_XSSI):
         # Cut at the first line's end, never at other "line breaks": texts may hold U+0085.
         body = body.partition(b"\n")[2]
     try:
-        change = orjson.loads(body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError as error:  # also for what is nested too deep
         start = body[:60].decode("utf-8", "replace").strip()
         raise ParseError(
             f"{host} did not answer with Gerrit's JSON ({error}); it begins {start!r}."
         ) from error
-    if not isinstance(change, dict) or _number(change.get("_number")) is None:
+
+
+def _change(answer: Any, host: str) -> dict[str, Any]:
+    if not isinstance(answer, dict) or number_of(answer.get("_number")) is None:
         raise ParseError(f"{host} answered with JSON that is not a Gerrit change.")
-    return change
+    return answer
+
+
+def _found(answer: Any, host: str) -> dict[str, Any]:
+    if not isinstance(answer, list):
+        raise ParseError(f"{host} answered with JSON that is no list of changes.")
+    changes = [_change(entry, host) for entry in answer[:MAX_CHANGES]]
+    more = len(answer) > MAX_CHANGES or (bool(changes) and changes[-1].get("_more_changes") is True)
+    return {"changes": [_facts(change, ()) for change in changes], "more": more}
 
 
 def _facts(change: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "number": change["_number"],
-        "project": _text(change.get("project")),
-        "branch": _text(change.get("branch")),
-        "subject": _text(change.get("subject")),
-        "status": _text(change.get("status")),
+        "project": text_of(change.get("project")),
+        "branch": text_of(change.get("branch")),
+        "subject": text_of(change.get("subject")),
+        "status": text_of(change.get("status")),
         "patchset": _current_patchset(change, messages),
     }
 
 
 def _current_patchset(change: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> int | None:
     """As said (new Gerrits), as the current revision says, else the highest that a message is about."""
-    if (said := _number(change.get("current_revision_number"))) is not None:
+    if (said := number_of(change.get("current_revision_number"))) is not None:
         return said
     revisions, current = change.get("revisions"), change.get("current_revision")
     if isinstance(revisions, dict) and isinstance(current, str):
         revision = revisions.get(current)
-        if isinstance(revision, dict) and (said := _number(revision.get("_number"))) is not None:
+        if isinstance(revision, dict) and (said := number_of(revision.get("_number"))) is not None:
             return said
-    numbers = [_number(message.get("_revision_number")) for message in messages]
+    numbers = [number_of(message.get("_revision_number")) for message in messages]
     return max((number for number in numbers if number is not None), default=None)
 
 
@@ -139,7 +155,7 @@ def _newest_first(
     dated: list[tuple[int, int, int | None, Mapping[str, Any]]] = []
     previous = 0
     for place, message in enumerate(messages):
-        moment = _milliseconds(message.get("date"))
+        moment = milliseconds_of(message.get("date"))
         previous = previous if moment is None else moment
         dated.append((previous, place, moment, message))
     dated.sort(key=lambda entry: entry[:2], reverse=True)
@@ -151,7 +167,7 @@ def _comment_builds(message: Mapping[str, Any], number: int) -> Iterator[dict[st
     if not isinstance(text, str):
         return
     comment = parse_comment(text[:MAX_COMMENT_CHARS], tag if isinstance(tag, str) else None)
-    said = _number(message.get("_revision_number")) or comment.patchset
+    said = number_of(message.get("_revision_number")) or comment.patchset
     for build in comment.builds:
         pipeline, patchset = comment.pipeline, said
         # Jenkins did not name the pipeline until 2015, but its log addresses do.
@@ -166,7 +182,7 @@ def _ci_name(message: Mapping[str, Any], names: set[str], globs: Sequence[str]) 
     """The CI account that wrote a message; None when a person (or Gerrit itself) did."""
     author = message.get("author")
     author = author if isinstance(author, dict) else {}
-    username, display = _text(author.get("username")), _text(author.get("name"))
+    username, display = text_of(author.get("username")), text_of(author.get("name"))
     # Without DETAILED_ACCOUNTS (old servers) there is no username.
     known = (username or display or "").casefold() in names
     tag = message.get("tag")
@@ -174,25 +190,3 @@ def _ci_name(message: Mapping[str, Any], names: set[str], globs: Sequence[str]) 
     if known or tagged or (display and any(fnmatchcase(display, glob) for glob in globs)):
         return username or display or ("zuul" if tagged else None)
     return None
-
-
-def _milliseconds(date: object) -> int | None:
-    """``2013-03-23 21:34:02.419000000``, UTC."""
-    match = _DATE.fullmatch(date) if isinstance(date, str) else None
-    if match is None:
-        return None
-    try:
-        moment = datetime(*(int(part) for part in match.groups()[:6]), tzinfo=UTC)  # type: ignore[arg-type,misc]  # six ints
-    except ValueError:
-        return None
-    return int(moment.timestamp()) * 1000 + int((match[7] or "0")[:3].ljust(3, "0"))
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_NUMBER:
-        return value
-    return None
-
-
-def _text(value: object) -> str | None:
-    return value[:MAX_TEXT_CHARS] if isinstance(value, str) and value else None

@@ -38,6 +38,7 @@ PARSERS: dict[str, str] = {
     "jjb": "stackviz_deployer.parsers.jjb:parse",
     "listing": "stackviz_deployer.parsers.listing:parse",
     "gerrit": "stackviz_deployer.parsers.gerrit:parse",
+    "zuul": "stackviz_deployer.parsers.zuul:parse",
 }
 """What can be asked for: name -> module:function(ParseRequest) -> ParseResult."""
 

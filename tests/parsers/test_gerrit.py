@@ -70,6 +70,7 @@ class GerritTests(SynchronousTestCase):
                 "finished_ms": 1454703000000,
                 "name": "gate-stackviz-python27",
                 "url": "http://logs.openstack.org/26/271726/2/gate/gate-stackviz-python27/937cf7b/",
+                "page": None,
                 "reason": None,
                 "result": "SUCCESS",
                 "error_detail": None,
