@@ -67,6 +67,8 @@ class _BoundedProtocol(HTTP11ClientProtocol):
 
 
 class _BoundedFactory(_HTTP11ClientFactory):
+    noisy = False  # or two log lines for each connection
+
     def buildProtocol(self, addr: Any) -> _BoundedProtocol:  # noqa: ARG002  # Twisted's signature
         return _BoundedProtocol(self._quiescentCallback)
 

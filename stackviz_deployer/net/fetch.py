@@ -230,6 +230,8 @@ class HttpFetcher:
             source = parse_url(url)
             if redirects > MAX_REDIRECTS:
                 raise UpstreamInvalidError(f"{source.place} redirects more than {MAX_REDIRECTS} times.")
+            if not result.location:
+                raise UpstreamInvalidError(f"{source.place} redirects to nowhere for {url}.")
             try:
                 target = parse_url(urljoin(source.url, result.location))
             except (ValueError, QueryNotUnderstoodError) as error:
@@ -287,9 +289,7 @@ class HttpFetcher:
         if answer.code in _REDIRECTS:
             location = _header(answer, "Location")
             await self._discard(answer)
-            if not location:
-                raise UpstreamInvalidError(f"{place} redirects to nowhere for {url}.")
-            return _Redirect(location)
+            return _Redirect(location or "")
         if answer.code != 200:
             pause = retry_after_s(_header(answer, "Retry-After"), time.time())
             await self._discard(answer)

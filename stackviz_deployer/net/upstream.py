@@ -52,6 +52,13 @@ def _tls_words(error: SSL.Error) -> str:
     return words or type(error).__name__
 
 
+def _connect_words(error: ConnectError) -> str:
+    """Twisted keeps the errno, or the OSError, apart from its text."""
+    if isinstance(error.osError, OSError) and error.osError.strerror:
+        return error.osError.strerror
+    return str(error.args[0] if error.args and error.args[0] else error).rstrip(".")
+
+
 def explain(error: BaseException, place: str) -> Trouble | None:
     """What ``error`` means for the host ``place``; None when it is none of another server's."""
     if isinstance(error, UpstreamInvalidError):  # from agent.py, which does not know the host
@@ -87,9 +94,10 @@ def explain(error: BaseException, place: str) -> Trouble | None:
                 UpstreamUnreachableError(f"{place} does not answer (connection timed out)."), transient=True
             )
         if isinstance(reason, ConnectError):
-            why = getattr(reason, "osError", None)
-            words = str(why) if why else str(reason).rstrip(".")
-            return Trouble(UpstreamUnreachableError(f"{place} cannot be reached: {words}."), transient=True)
+            return Trouble(
+                UpstreamUnreachableError(f"{place} cannot be reached: {_connect_words(reason)}."),
+                transient=True,
+            )
     if all(isinstance(reason, (ConnectionClosed, _DataLoss, RequestNotSent)) for reason in reasons):
         return Trouble(
             UpstreamUnreachableError(f"{place} closed the connection in the middle of its answer."),

@@ -296,7 +296,7 @@ class BrokenTests(FetchTestCase):
         factory = self.serve(lambda wire, head: None)
         await factory.port.stopListening()
         message = await self.fails(UpstreamUnreachableError, self.fetcher())
-        self.assertIn(f"{HOST} cannot be reached", message)
+        self.assertEqual(message, f"{HOST} cannot be reached: Connection refused.")
 
     async def test_statuses(self) -> None:
         for status, tries in (
@@ -415,9 +415,12 @@ class AddressTests(FetchTestCase):
             "ftp://x/",
             "http://user:pw@logs.example/",
             "//[",
+            "",
         ):
             self.serve(self.redirect(location))
-            await self.fails(UpstreamInvalidError, self.fetcher(sample_root=Path("/etc")))
+            message = await self.fails(UpstreamInvalidError, self.fetcher(sample_root=Path("/etc")))
+            self.assertTrue(message.startswith(f"{HOST} redirects to "), message)
+            self.assertFalse(message.endswith(".."), message)
 
     async def test_redirect_to_a_private_address(self) -> None:
         """An allowed name whose address is not public: the guard stands behind the list."""

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
+
+from twisted.internet.error import ConnectError, NoRouteError
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.net.upstream import explain, retry_after_s
@@ -29,3 +32,13 @@ class RetryAfterTests(SynchronousTestCase):
 class ExplainTests(SynchronousTestCase):
     def test_our_own_mistakes_stay_visible(self) -> None:
         self.assertIsNone(explain(ZeroDivisionError(), "h"))
+
+    def test_why_it_cannot_be_reached(self) -> None:
+        for error, words in (
+            (NoRouteError(errno.EHOSTUNREACH, "No route to host"), "No route to host"),
+            (ConnectError(string="something else"), "something else"),
+            (ConnectError(OSError(errno.ENETDOWN, "Network is down")), "Network is down"),
+        ):
+            trouble = explain(error, "h")
+            assert trouble is not None
+            self.assertEqual(trouble.error.message, f"h cannot be reached: {words}.")
