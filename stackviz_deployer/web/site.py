@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from http.client import responses
 from io import BytesIO
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from twisted.internet.interfaces import IReactorTCP, IReactorTime, ITCPTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http import NOT_MODIFIED, RESPONSES, datetimeToString
 from twisted.web.http import Request as HTTPRequest
-from twisted.web.http import datetimeToString
 from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
@@ -104,8 +105,17 @@ class LimitedRequest(Request):
             return
         super().process()
 
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:
+        """As in Twisted, whose table of phrases is short of some (422)."""
+        if message is None and code not in RESPONSES and code in responses:
+            message = responses[code].encode("ascii")
+        super().setResponseCode(code, message)
+
     def write(self, data: bytes) -> None:
         if not self.startedWriting:
+            if self.code == NOT_MODIFIED:
+                # Twisted's is 0; a cache would take it for the length of what it holds (RFC 9110, 8.6)
+                self.responseHeaders.removeHeader(b"Content-Length")
             for name, value in ALWAYS:
                 if not self.responseHeaders.hasHeader(name):
                     self.setHeader(name, value)
