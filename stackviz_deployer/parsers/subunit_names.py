@@ -67,6 +67,17 @@ class Names:
                 self._taken[whole] = 1
                 return whole
             name = whole
+        return self._numbered(name)
+
+    def take_whole(self, test_id: str) -> str:
+        """As ``take``, of an id without tags: all of it is the name."""
+        name = _fit(test_id)
+        if name in self._taken:
+            return self._numbered(name)
+        self._taken[name] = 1
+        return name
+
+    def _numbered(self, name: str) -> str:
         while True:
             self._taken[name] += 1
             numbered = f"{name} ({self._taken[name]})"

@@ -174,6 +174,13 @@ class TestRun:
         if len(self._damages) < MAX_DAMAGES:
             self._damages.append((offset, size))
 
+    def add(self, test: Test, details: dict[str, str]) -> None:
+        """Take a test that is told as a whole (JUnit); its name is changed if another has it."""
+        test.name = self._names.take_whole(test.name)
+        if details:
+            self._write_details(test.name, details, test.start_us)
+        self.tests.append(test)
+
     # the end
 
     def close(self) -> None:
