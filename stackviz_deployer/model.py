@@ -235,6 +235,8 @@ class Limits:
     """Decoded bytes of one file."""
     total_bytes: int = 2 << 30
     """Decoded bytes of all files of a task."""
+    upload_bytes: int = 256 << 20
+    """Bytes of one upload as it is sent."""
     listing_bytes: int = 32 << 20
     """Decoded bytes of one directory index or API answer."""
     fetch_seconds: float = 120.0
@@ -242,6 +244,19 @@ class Limits:
     queue: int = 1000
     memory_bytes: int = 2 << 30
     """Address space of a parser process."""
+
+
+@frozen(kw_only=True)
+class Upload:
+    """What somebody sent in place of a URL: one body, as it came, not yet looked into."""
+
+    id: str
+    """A UUID; tasks name it as ``upload:<id>/``."""
+    size: int
+    name: str | None = None
+    """As the sender calls it: a stranger's text."""
+    boundary: str | None = None
+    """Of a multipart/form-data body."""
 
 
 @frozen(kw_only=True)
@@ -344,6 +359,8 @@ class ParseResult:
     """For parsers that give a value instead of files (listing, Gerrit): JSON."""
     decoded_bytes: int = field(default=0)
     """Decoded bytes read, for the task's total."""
+    by_reference: bool = False
+    """Whether another ``reference_ms`` among the options could have led to something else."""
 
     def to_json(self) -> dict[str, Any]:
         """For the pipe."""
@@ -357,4 +374,5 @@ class ParseResult:
             warnings=tuple(data["warnings"]),
             data=data["data"],
             decoded_bytes=data["decoded_bytes"],
+            by_reference=data["by_reference"],
         )

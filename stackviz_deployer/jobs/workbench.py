@@ -38,6 +38,9 @@ PARSE_SHARE = 0.8
 MAX_ARTIFACTS = 16
 """That one parser run may make."""
 
+OLDEST_MS = 946_684_800_000
+"""The year 2000: earlier times are those of a clock that nobody set."""
+
 
 @frozen(kw_only=True)
 class Tools:
@@ -74,8 +77,8 @@ class Made:
     artifacts: tuple[tuple[ParsedArtifact, BlobRef], ...] = ()
     warnings: tuple[str, ...] = ()
     error: StackvizError | None = None
-    undated: tuple[ParseRequest, ParseResult] | None = None
-    """Instead of artifacts: what has times without a year, to be read again once one is known."""
+    waiting: tuple[ParseRequest, ParseResult] | None = None
+    """Instead of artifacts: what hangs on the time of the tests, to be read again once that is known."""
 
 
 class Workbench:
@@ -95,8 +98,7 @@ class Workbench:
     async def make(self, pieces: Sequence[Piece]) -> list[Made]:
         """All of them, in their order.  A piece that fails does so by itself; StoreError fails all."""
         made = await together([self._guarded(piece, self._fetch_and_parse(piece)) for piece in pieces])
-        began = [artifact.meta.get("start_ms") for one in made for artifact, _ in one.artifacts]
-        reference_ms = min((ms for ms in began if isinstance(ms, int)), default=None)
+        reference_ms = _first_test_ms(made)
         return await together([self._guarded(one.piece, self._date(one, reference_ms)) for one in made])
 
     async def _guarded(self, piece: Piece, work: Coroutine[Any, Any, Made]) -> Made:
@@ -125,8 +127,8 @@ class Workbench:
             raise
         finally:
             self._budget.give_back(share)
-        if "reference_ms" not in request.options and any(_undated(one) for one in result.artifacts):
-            return Made(piece=piece, undated=(request, result))
+        if result.by_reference:
+            return Made(piece=piece, waiting=(request, result))
         return await self._store(piece, result)
 
     async def _fetch(self, piece: Piece, share: Share) -> ParseRequest:
@@ -171,10 +173,13 @@ class Workbench:
         return result
 
     async def _date(self, made: Made, reference_ms: int | None) -> Made:
-        """Store what waited for a year, read again if one was found."""
-        if made.undated is None:
+        """Store what waited for the tests' time, read again if that is known.
+
+        The end of the job, which was the reference until then, may lie in another year.
+        """
+        if made.waiting is None:
             return made
-        request, result = made.undated
+        request, result = made.waiting
         if reference_ms is not None:
             again = Path(request.out_dir).with_name("again")
             again.mkdir()
@@ -195,5 +200,12 @@ class Workbench:
         return await self._tools.blobs.put(Path(artifact.path), blocks_path)
 
 
-def _undated(artifact: ParsedArtifact) -> bool:
-    return "start_ms" in artifact.meta and artifact.meta["start_ms"] is None
+def _first_test_ms(made: Sequence[Made]) -> int | None:
+    """When the first test began.  A stream without times is laid out from 1970 on, which tells nothing."""
+    began = (
+        artifact.meta.get("start_ms")
+        for one in made
+        for artifact, _ in one.artifacts
+        if artifact.artifact_type == "subunit"
+    )
+    return min((ms for ms in began if isinstance(ms, int) and ms >= OLDEST_MS), default=None)

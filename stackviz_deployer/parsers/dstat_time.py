@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What dstat's rows leave unsaid: the year and the zone.
 
-A row says ``22-11 09:40:00`` in the node's own time; only the header's ``Date:`` has a year
-and the name of a zone (``22 Nov 2026 09:40:00 UTC``).  Times are integer milliseconds;
-"local" ones are the node's clock read as if it were UTC.
+A row says ``22-11 09:40:00`` (dool's: ``Nov-22 09:40:00``) in the node's own time; only the
+header's ``Date:`` has a year and the name of a zone (``22 Nov 2026 09:40:00 UTC``).  Times are
+integer milliseconds; "local" ones are the node's clock read as if it were UTC.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DAY_MS = 86_400_000
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE = re.compile(r"(\d\d?) ([A-Z][a-z]{2})[a-z]* (\d{4}) (\d\d):(\d\d):(\d\d)(?: +(\S{1,10}))?")
 _NUMERIC_ZONE = re.compile(r"(?:UTC|GMT)?([+-])(\d\d):?(\d\d)?")
-_ROW_TIME = re.compile(rb"(\d\d-\d\d) (\d\d):(\d\d):(\d\d)")
+_ROW_TIME = re.compile(rb"(\d\d-\d\d|[A-Z][a-z][a-z]-\d\d) (\d\d):(\d\d):(\d\d)")
 
 _ZONES: dict[str, tuple[int, ...]] = {
     # minutes east of UTC; where a name has several meanings, the likelier first
@@ -91,6 +91,11 @@ def zone_offset_ms(date: HeaderDate, reference_ms: int | None) -> tuple[int, boo
     return min(offsets, key=lambda offset: abs(date.local_ms - offset - reference_ms)), True
 
 
+def is_ambiguous(zone: str | None) -> bool:
+    """Whether the name has several meanings, so that a reference decides."""
+    return len(_ZONES.get(zone or "", ())) > 1
+
+
 class RowClock:
     """Gives rows their year: the one that brings a row nearest to the row before it.
 
@@ -108,7 +113,7 @@ class RowClock:
         self._days.clear()
 
     def local_ms(self, text: bytes) -> int | None:
-        """``22-11 09:40:00`` -> milliseconds, None for what is no time."""
+        """``22-11 09:40:00`` or ``Nov-22 09:40:00`` -> milliseconds, None for what is no time."""
         found = _ROW_TIME.fullmatch(text)
         if found is None:
             return None
@@ -126,8 +131,13 @@ class RowClock:
         return self._last_ms
 
     def _nearest_midnight(self, day: bytes) -> int | None:
+        if day[:1].isdigit():
+            day_number, month = int(day[:2]), int(day[3:])
+        else:
+            name = day[:3].decode("ascii")
+            day_number, month = int(day[4:]), _MONTHS.index(name) + 1 if name in _MONTHS else 0
         year = year_of(self._last_ms)
-        candidates = [_midnight_ms(y, int(day[3:]), int(day[:2])) for y in (year - 1, year, year + 1)]
+        candidates = [_midnight_ms(y, month, day_number) for y in (year - 1, year, year + 1)]
         return min(
             (ms for ms in candidates if ms is not None), key=lambda ms: abs(ms - self._last_ms), default=None
         )

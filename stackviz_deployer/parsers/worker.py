@@ -34,9 +34,11 @@ from stackviz_deployer.model import ParseRequest
 PARSERS: dict[str, str] = {
     "subunit": "stackviz_deployer.parsers.subunit:parse",
     "dstat": "stackviz_deployer.parsers.dstat:parse",
+    "memory_tracker": "stackviz_deployer.parsers.memory_tracker:parse",
     "console": "stackviz_deployer.parsers.console:parse",
     "jjb": "stackviz_deployer.parsers.jjb:parse",
     "listing": "stackviz_deployer.parsers.listing:parse",
+    "upload": "stackviz_deployer.parsers.upload:parse",
     "gerrit": "stackviz_deployer.parsers.gerrit:parse",
     "zuul": "stackviz_deployer.parsers.zuul:parse",
 }

@@ -92,13 +92,30 @@ def short_names(chosen: Sequence[Candidate]) -> list[str]:
     ``logs/old/x.subunit`` and ``logs/new/x.subunit`` become ``old/x.subunit`` and
     ``new/x.subunit``.  Never two the same, only characters that StackViz can be trusted with.
     """
-    forms: tuple[Callable[[Candidate], str], ...] = (
-        lambda one: one.name,
-        lambda one: (
-            "".join(f"{part}/" for part in one.directory.split("/") if part not in ("", "logs")) + one.name
-        ),
-        lambda one: one.plain_path,
-    )
+    return _distinct(chosen, (_own_name, _name_below_host, _plain_path))
+
+
+def names_with_hosts(chosen: Sequence[Candidate]) -> list[str]:
+    """As short_names; but where they come from several directories, each name says from which."""
+    if len({one.directory for one in chosen}) > 1:
+        return _distinct(chosen, (_name_below_host, _plain_path))
+    return short_names(chosen)
+
+
+def _own_name(one: Candidate) -> str:
+    return one.name
+
+
+def _name_below_host(one: Candidate) -> str:
+    return "".join(f"{part}/" for part in one.directory.split("/") if part not in ("", "logs")) + one.name
+
+
+def _plain_path(one: Candidate) -> str:
+    return one.plain_path
+
+
+def _distinct(chosen: Sequence[Candidate], forms: Sequence[Callable[[Candidate], str]]) -> list[str]:
+    """The first form of each that nobody else has; made safe, and still never two the same."""
     names: list[str | None] = [None] * len(chosen)
     for form in forms:
         shown = [form(one) for one in chosen]

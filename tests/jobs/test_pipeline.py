@@ -176,28 +176,53 @@ class GoodJobTests(PipelineTestCase):
 class YearTests(PipelineTestCase):
     """dstat writes no year: the tests' own time tells it."""
 
+    BEGAN = 1_483_228_790_000  # ten seconds before 2017
+
+    def setUp(self):
+        super().setUp()
+        self.cpu.parsers["dstat"] = self.undated
+        self.cpu.parsers["subunit"] = lambda request: subunit(request, start_ms=self.BEGAN)
+
     def undated(self, request):
         reference = request.options.get("reference_ms")
-        return dstat(request, start_ms=reference, end_ms=reference)
+        return evolve(dstat(request, start_ms=reference, end_ms=reference), by_reference=True)
+
+    def start_ms(self, **job):
+        return self.outcome(a_task(**job)).artifacts[-1][0].meta["start_ms"]
+
+    def times_read(self):
+        return [r.parser for r in self.cpu.requests].count("dstat")
 
     def test_read_again_with_the_time_of_the_tests(self):
-        self.cpu.parsers["dstat"] = self.undated
         outcome = self.outcome()
-        self.assertEqual(outcome.artifacts[-1][0].meta["start_ms"], 1000)
-        self.assertEqual([r.parser for r in self.cpu.requests].count("dstat"), 2)
+        self.assertEqual(outcome.artifacts[-1][0].meta["start_ms"], self.BEGAN)
+        self.assertEqual(self.times_read(), 2)
         self.assertEqual(outcome.warnings, ())
 
-    def test_kept_as_it_is_when_nobody_knows(self):
-        self.cpu.parsers["dstat"] = self.undated
-        self.listing.paths = (CONSOLE, DSTAT)
-        outcome = self.outcome()
-        self.assertIsNone(outcome.artifacts[-1][0].meta["start_ms"])
-        self.assertEqual([r.parser for r in self.cpu.requests].count("dstat"), 1)
+    def test_the_tests_know_better_than_the_job(self):
+        """A job that ends in the new year may have begun its tests in the old one."""
+        self.assertEqual(self.start_ms(finished_ms=self.BEGAN + 60_000), self.BEGAN)
+        self.assertEqual(self.times_read(), 2)
 
-    def test_once_is_enough_when_the_job_has_a_time(self):
-        self.cpu.parsers["dstat"] = self.undated
-        self.assertEqual(self.outcome(a_task(finished_ms=5)).artifacts[-1][0].meta["start_ms"], 5)
-        self.assertEqual([r.parser for r in self.cpu.requests].count("dstat"), 1)
+    def test_a_console_began_before_the_tests(self):
+        self.cpu.parsers["console"] = lambda request: console(request, start_ms=self.BEGAN - 3_600_000)
+        self.assertEqual(self.start_ms(), self.BEGAN)
+
+    def test_once_is_enough_when_the_file_knows(self):
+        self.cpu.parsers["dstat"] = dstat
+        self.assertEqual(self.start_ms(finished_ms=self.BEGAN), 1500)
+        self.assertEqual(self.times_read(), 1)
+
+    def test_kept_as_it_is_when_nobody_knows(self):
+        self.listing.paths = (CONSOLE, DSTAT)
+        self.assertIsNone(self.start_ms())
+        self.assertEqual(self.times_read(), 1)
+
+    def test_the_job_knows_where_no_test_does(self):
+        """A stream without times is laid out from 1970 on."""
+        self.cpu.parsers["subunit"] = lambda request: subunit(request, start_ms=0)
+        self.assertEqual(self.start_ms(finished_ms=self.BEGAN), self.BEGAN)
+        self.assertEqual(self.times_read(), 1)
 
 
 class BadJobTests(PipelineTestCase):
