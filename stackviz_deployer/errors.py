@@ -42,6 +42,13 @@ class RequestTooLargeError(StackvizError):
     code = "request-too-large"
 
 
+class TooManyUploadsError(StackvizError):
+    """Too many files are being sent, or wait to be read."""
+
+    code = "too-many-uploads"
+    retry_after_s = 30
+
+
 class UnsupportedMediaTypeError(StackvizError):
     """A POST that is not application/json."""
 

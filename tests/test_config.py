@@ -40,6 +40,7 @@ class LoadTests(SynchronousTestCase):
         self.assertIsNone(config.jjb_yaml_path)
         self.assertEqual(config.workers, len(os.sched_getaffinity(0)))
         self.assertEqual(config.limits.artifact_bytes, 512 * 1024 * 1024)
+        self.assertEqual(config.limits.upload_bytes, 256 * 1024 * 1024)
         self.assertEqual(config.gerrits[0].aliases, ("review.openstack.org",))
 
     def test_a_clone_of_project_config_is_found(self) -> None:

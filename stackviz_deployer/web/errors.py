@@ -43,6 +43,7 @@ STATUSES: dict[type[errors.StackvizError], int] = {
     errors.QueueFullError: 503,
     errors.StoreError: 503,
     errors.TooManyStreamsError: 503,
+    errors.TooManyUploadsError: 503,
     errors.TaskTimeoutError: 504,
     errors.UpstreamTimeoutError: 504,
 }
