@@ -35,9 +35,10 @@ class ListTests(StubCase):
         self.assertEqual(self.lookup.asked, ["271726"] * 3)
 
     def test_message_choices_warnings(self) -> None:
+        choice = Choice(q="1", change_id=1, change_project="a/b", change_branch="stable/x", change_subject="s")
         self.lookup.answer = Answer(
             message="no results yet",
-            choices=(Choice(q="1", change_id=1, change_project="a/b", change_subject="s"),),
+            choices=(choice,),
             warnings=("zuul is down",),
         )
         self.assertEqual(
@@ -45,7 +46,15 @@ class ListTests(StubCase):
             {
                 "results": [],
                 "message": "no results yet",
-                "choices": [{"q": "1", "change_id": 1, "change_project": "a/b", "change_subject": "s"}],
+                "choices": [
+                    {
+                        "q": "1",
+                        "change_id": 1,
+                        "change_project": "a/b",
+                        "change_subject": "s",
+                        "change_branch": "stable/x",
+                    }
+                ],
                 "warnings": ["zuul is down"],
             },
         )
