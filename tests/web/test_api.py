@@ -35,7 +35,7 @@ class ListTests(StubCase):
         self.assertEqual(self.lookup.asked, ["271726"] * 3)
 
     def test_message_choices_warnings(self) -> None:
-        choice = Choice(q="1", change_id=1, change_project="a/b", change_branch="stable/x", change_subject="s")
+        choice = Choice(q="1", change_id=1, change_project="a/b", change_branch="b", change_subject="s")
         self.lookup.answer = Answer(
             message="no results yet",
             choices=(choice,),
@@ -52,7 +52,7 @@ class ListTests(StubCase):
                         "change_id": 1,
                         "change_project": "a/b",
                         "change_subject": "s",
-                        "change_branch": "stable/x",
+                        "change_branch": "b",
                     }
                 ],
                 "warnings": ["zuul is down"],
