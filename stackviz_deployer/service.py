@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+
+from stackviz_deployer.errors import StackvizError
 
 log = Logger()
 
@@ -17,6 +22,9 @@ class Staged(MultiService):
     MultiService stops all of them at once, and then the database is gone before the handlers
     that use it.  A child that fails or hangs
     does not keep the others from stopping.
+
+    What an operator has to mend before it can start (a taken port, a state directory of
+    somebody else's) ends the process with status 1 and one line in the log.
     """
 
     def __init__(self, clock: IReactorTime | None = None, *, stage_s: float = 20.0) -> None:
@@ -24,6 +32,14 @@ class Staged(MultiService):
         super().__init__()
         self._clock = clock
         self._stage_s = stage_s
+
+    def privilegedStartService(self) -> None:
+        """Endpoints begin to listen here."""
+        _or_exit(super().privilegedStartService)
+
+    def startService(self) -> None:
+        """The children in their order."""
+        _or_exit(super().startService)
 
     def stopService(self) -> Deferred[None]:
         """Fires when the last child has stopped, or was given up."""
@@ -39,3 +55,11 @@ class Staged(MultiService):
                 await stopped
             except Exception:  # noqa: BLE001 - whatever it is, the next child must be stopped
                 log.failure("stopping {child}", child=child)
+
+
+def _or_exit(start: Callable[[], object]) -> None:
+    try:
+        start()
+    except (StackvizError, CannotListenError) as error:
+        log.critical("not started: {error}", error=error)
+        raise SystemExit(1) from error

@@ -88,13 +88,16 @@ def makeService(options: Options) -> IService:
     """The daemon, not yet started."""
     from twisted.internet import reactor  # noqa: PLC0415 - the global reactor enters here and nowhere else
 
-    return build(options.config, reactor)
+    try:
+        return build(options.config, reactor)
+    except ConfigError as error:
+        raise SystemExit(f"stackviz-deployer: {error.message}") from error
 
 
 def build(config: Config, reactor: Any) -> IService:
     """Every part of the daemon, in the order in which they start (they stop the other way round).
 
-    ``reactor`` is the real one.  Raises ConfigError, and OSError when an endpoint is taken.
+    ``reactor`` is the real one.  Raises ConfigError.
     """
     # Klein installs the reactor when it is imported, which must not happen while options are read.
     from stackviz_deployer.cpu import WorkerPool  # noqa: PLC0415
@@ -178,8 +181,10 @@ def build(config: Config, reactor: Any) -> IService:
     for child in (database, blobs, cpu, _Closing(fetcher), threads, Sweeper(store, blobs), queue):
         daemon.addService(child)
     for endpoint in config.http:
-        listening = strports.service(endpoint, site, reactor=reactor)
-        daemon.addService(listening)
+        try:
+            daemon.addService(strports.service(endpoint, site, reactor=reactor))
+        except (ValueError, TypeError) as error:  # TypeError: too many parts, or one of an unknown name
+            raise ConfigError(f"http: {endpoint!r} is no endpoint description ({error})") from error
     return daemon
 
 

@@ -65,6 +65,25 @@ class CommandLineTests(TestCase):
         status, text = self.run_twistd(f"--config={config.absolute()}")
         self.assertEqual(status, 1)
         self.assertIn("unknown key 'colour'", text)
+        for wrong, words in (
+            ("log_hosts: ['*']", "log_hosts"),
+            ("http: ['foo:5000']", "http: 'foo:5000'"),
+            ("http: ['tcp:x']", "http: 'tcp:x'"),
+            ("http: ['tcp:1:2:3:4:5:6']", "http: 'tcp:1:2:3:4:5:6'"),
+        ):
+            config.write_text(wrong, encoding="utf-8")
+            status, text = self.run_twistd(f"--config={config.absolute()}", f"--state-dir={self.mktemp()}")
+            self.assertEqual(status, 1)
+            self.assertIn(words, text)
+            self.assertNotIn("Traceback", text)
+
+    def test_state_that_cannot_be_used_ends_with_a_message(self) -> None:
+        place = Path(self.mktemp())
+        place.write_text("no directory", encoding="utf-8")
+        status, text = self.run_twistd("--http=tcp:0:interface=127.0.0.1", f"--state-dir={place.absolute()}")
+        self.assertEqual(status, 1)
+        self.assertIn(f"cannot write {place.absolute()}", text)
+        self.assertNotIn("Traceback", text)
 
     def test_taken_port_ends_with_a_message(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -74,11 +93,13 @@ class CommandLineTests(TestCase):
             )
         self.assertEqual(status, 1)
         self.assertIn("Address already in use", text)
+        self.assertNotIn("Traceback", text)
 
     def test_no_such_stackviz_ends_with_a_message(self) -> None:
         status, text = self.run_twistd("--stackviz=/nowhere", f"--state-dir={self.mktemp()}")
         self.assertEqual(status, 1)
         self.assertIn("/nowhere", text)
+        self.assertNotIn("Traceback", text)
 
 
 class RunningTests(TestCase):

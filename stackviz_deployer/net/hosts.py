@@ -126,12 +126,12 @@ class AllowedHosts:
     @staticmethod
     def _read(pattern: str) -> tuple[str, int | None]:
         if "**" in pattern or not pattern.partition(":")[0].strip("*."):
-            raise ConfigError(f"{pattern!r} in the list of allowed hosts would allow everything.")
+            raise ConfigError(f"log_hosts: {pattern!r} would allow everything.")
         try:
             host, port = parse_place(pattern.replace("*", _ANY))
         except ValueError as error:
             raise ConfigError(
-                f"{pattern!r} in the list of allowed hosts is not of the form host or host:port ({error})."
+                f"log_hosts: {pattern!r} is not of the form host or host:port ({error})."
             ) from error
         return host.replace(_ANY, "*"), port
 
