@@ -121,8 +121,8 @@ def _describe(request: Request, error: BaseException | Failure) -> tuple[int, st
         if status >= 500:
             log.warn(  # noqa: G010  # Twisted's Logger has no warning()
                 "{method} {path} answered {status}: {code}: {message}",
-                method=request.method,
-                path=request.path,
+                method=_shown(request.method),
+                path=_shown(request.path),
                 status=status,
                 code=value.code,
                 message=value.message,
@@ -140,4 +140,8 @@ def _describe(request: Request, error: BaseException | Failure) -> tuple[int, st
 
 
 def _log_failure(request: Request, failure: Failure) -> None:
-    log.failure("{method} {path} failed", failure, method=request.method, path=request.path)
+    log.failure("{method} {path} failed", failure, method=_shown(request.method), path=_shown(request.path))
+
+
+def _shown(what: bytes) -> str:
+    return what.decode("ascii", "backslashreplace")

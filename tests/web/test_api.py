@@ -6,6 +6,7 @@ import json
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 
 from stackviz_deployer.errors import (
     HostNotAllowedError,
@@ -185,7 +186,10 @@ class ScrapeTests(StubCase):
 
     def test_full_queue(self) -> None:
         self.tasks.outcome = QueueFullError("1000 scrapes wait")
-        reply = self.post("/api/scrape", {"url": URL})
+        with capturedLogs() as events:
+            reply = self.post("/api/scrape", {"url": URL})
+        said = [formatEvent(event) for event in events]
+        self.assertIn("POST /api/scrape answered 503: queue-full: 1000 scrapes wait", said)
         self.assertEqual((reply.code, reply.json["error"]), (503, "queue-full"))
         self.assertEqual(reply.header("Retry-After"), "30")
 
