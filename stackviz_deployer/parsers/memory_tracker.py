@@ -33,7 +33,7 @@ MAX_BLOCKS = 50_000
 """Eleven days, one every 20 s."""
 _MAX_KB = 1 << 50
 
-_BEGIN, _END = b"[[[", b"]]]"
+_BEGIN, _BORDER, _END = b"[[[", b"---", b"]]]"
 _PREFIX = re.compile(
     rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})? (?P<host>[\w.-]{1,100}) [^:]{1,100}: ?|"
     rb"\d{4}-\d\d-\d\d[ T][\d:.+-]{8,40} (?:\| )?"
@@ -95,6 +95,8 @@ class _Reader:
         self._inside = False
         self._time: int | None = None
         self._values: dict[str, int] = {}
+        self._whole = False
+        """Whether the block's /proc/meminfo is at its end."""
 
     def line(self, line: bytes) -> None:
         if len(line) > MAX_LINE_BYTES:
@@ -116,17 +118,19 @@ class _Reader:
                 name, value = found[1].decode("ascii", "replace"), int(found[2])
                 if name in _WANTED and value < _MAX_KB:
                     self._values.setdefault(name, value)
+        elif line.endswith(_BORDER):
+            self._whole = self._whole or bool(self._values)
         elif self._time is None:
             self._time = self._date(self._message(line))
 
     def end_block(self) -> None:
         """What was collected is a row if it is whole; a block about locked memory alone has none."""
         if self._inside and self._values:
-            if self._time is not None and all(name in self._values for name in _NEEDED):
+            if self._time is not None and self._whole and all(name in self._values for name in _NEEDED):
                 self._rows.append((self._time, self._values))
             else:
                 self.damaged += 1
-        self._inside = False
+        self._inside = self._whole = False
         self._time = None
         self._values = {}
 

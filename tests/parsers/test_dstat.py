@@ -185,6 +185,58 @@ class RecordingTests(DstatCase):
         self.assertIn("ends early", torn.warnings[0])
 
 
+class UnitTests(DstatCase):
+    """The same load gives the same picture, whoever recorded it."""
+
+    def means(self, name: str, keys: set[str]) -> dict[str, float]:
+        """Of all rows but the first, which classic dstats average since boot."""
+        _, table = self.table(self.parse((FIXTURES / name).read_bytes(), name))
+        return {key: sum(float(row[key]) for row in table[1:]) / (len(table) - 1) for key in keys}
+
+    def test_recorded_at_the_same_time(self) -> None:
+        """0.7.2, 0.7.3 and 0.7.3 --full --epoch ran side by side for a minute."""
+        drawn = {key for key in USED if key != "system_time"}
+        new = self.means("dstat073-devstack2017-60s.csv", drawn)
+        old = self.means("dstat072-devstack2015-60s.csv", drawn)
+        # 0.7.2 counts the kernel's reclaimable caches as used
+        self.assertLess(abs(old["memory_usage_used"] - new["memory_usage_used"]), 230e6)
+        full = self.means("dstat073-full-epoch-60s.csv", drawn - {"memory_usage_used"})
+        for key in drawn - {"memory_usage_used"}:
+            for other in (old, full):
+                delta = 2 if "cpu" in key else 0.05 * new[key]
+                self.assertLess(abs(other[key] - new[key]), delta, key)
+
+    def test_one_machine(self) -> None:
+        """Not the same minute, but the same machine: the parts of its memory are one whole."""
+        parts = {f"memory_usage_{name}" for name in ("used", "free", "cach")}
+        wholes = []
+        for name in (
+            "dstat072-devstack2015-60s.csv",
+            "dstat073-devstack2017-60s.csv",
+            "dstat080py3patched-devstack2017-60s.csv",
+            "dstat-classic-2015.csv",
+            "pcpdstat603-devstack2019-60s.csv",
+            "pcp-dstat.csv",
+            "dool.csv",
+        ):
+            means = self.means(name, parts | {"total_cpu_usage_idl"})
+            wholes.append(sum(means[key] for key in parts))
+            self.assertLess(means["total_cpu_usage_idl"], 2, name)
+        self.assertLess(max(wholes) / min(wholes), 1.03)
+
+    def test_pages_and_disks_of_pcp(self) -> None:
+        text = (
+            head()
+            .replace("Dstat 0.7.3", "pcp-dstat 6.0.3")
+            .replace('"memory usage","net/total",', '"paging",,"dsk/vda"')
+            .replace('"used","recv","send"', '"in","out","dsk/vda:read"')
+        )
+        _, (cells,) = self.table(self.parse(text + "01-06 12:00:00,1,2,0.5,2,3,x\n"))
+        self.assertEqual(
+            (cells["paging_in"], cells["paging_out"], cells["dsk_total_read"]), ("2048", "8192", "3072")
+        )
+
+
 class DamageTests(DstatCase):
     def times(self, result: ParseResult) -> list[str]:
         return [cells["system_time"] for cells in self.table(result)[1]]
@@ -276,6 +328,21 @@ class DamageTests(DstatCase):
         result = self.parse(text)
         self.assertEqual(self.times(result), ["01-06 12:00:00"])
         self.assertIn("astat", result.warnings[0])
+
+    def test_first_row_of_pcp(self) -> None:
+        """Torn as its writer means it: no damage.  Later, and in other dialects, it is."""
+        torn = "01-06 12:00:00,1,2\n"
+        text = head() + torn + row("01-06 12:00:01") + torn
+        self.assertIn("2 damaged rows", self.parse(text).warnings[0])
+        text = text.replace("Dstat 0.7.3", "pcp-dstat 6.0.3")
+        self.assertIn("1 damaged rows", self.parse(text).warnings[0])
+        result = self.parse(text.removesuffix(torn))
+        self.assertEqual((self.times(result), result.warnings), (["01-06 12:00:01"], ()))
+
+    def test_another_dialect_went_on(self) -> None:
+        text = head() + row("01-06 12:00:00") + head().replace("Dstat 0.7.3", "pcp-dstat 6.0.3")
+        _, table = self.table(self.parse(text + row("01-06 12:00:01")))
+        self.assertEqual([cells["memory_usage_used"] for cells in table], ["4096", str(4096 * 1024)])
 
     def test_nul_bytes_crlf_and_blank_lines(self) -> None:
         text = head() + "\0" * 5000 + row("01-06 12:00:00") + "\n\n" + row("01-06 12:00:01")
@@ -372,6 +439,19 @@ class YearAndZoneTests(DstatCase):
     def test_new_year_without_tests_keeps_more(self) -> None:
         self.assertEqual(self.new_year().artifacts[0].meta["rows"], 3)
         self.assertEqual(self.new_year(reference_ms=0).artifacts[0].meta["rows"], 3)
+
+    def test_who_hangs_on_the_reference(self) -> None:
+        """These are read again when it is known better."""
+        plain = head() + row("01-06 12:00:00")
+        self.assertFalse(self.parse(plain).by_reference)
+        self.assertFalse(self.parse(plain, reference_ms=0).by_reference)
+        self.assertTrue(self.parse(plain.replace("01 Jun 2016", "once")).by_reference)
+        self.assertTrue(self.parse(plain.replace("UTC", "CST")).by_reference)
+        self.assertTrue(self.new_year().by_reference)
+        epoch = plain.replace('"system"', '"epoch"').replace('"time"', '"epoch"').replace("Jun", "?")
+        result = self.parse(epoch.replace("01-06 12:00:00", "1464782400.5"))
+        self.assertEqual(self.meta(result)[0], 1464782400500)
+        self.assertFalse(result.by_reference)
 
     def test_clock_goes_back_over_new_year(self) -> None:
         text = (
@@ -478,6 +558,8 @@ class MutationTests(SynchronousTestCase):
             "dstat072-devstack2015-60s.csv",
             "dstat073-devstack-all-top-60s.csv",
             "dstat073-full-epoch-60s.csv",
+            "pcpdstat603-devstack2019-60s.csv",
+            "dool.csv",
         )
         text = bytearray((FIXTURES / data.draw(st.sampled_from(names))).read_bytes())
         for _ in range(data.draw(st.integers(1, 6))):
@@ -489,12 +571,17 @@ class MutationTests(SynchronousTestCase):
         self.run_parse(bytes(text))
 
     @settings(deadline=None)
-    @given(st.integers(700, 9000), st.binary(min_size=1, max_size=200))
-    def test_rows_before_the_damage_stay(self, at: int, noise: bytes) -> None:
-        text = (FIXTURES / "dstat073-devstack2017-60s.csv").read_bytes()
+    @given(
+        st.sampled_from((("dstat073-devstack2017-60s.csv", 6), ("pcpdstat603-devstack2019-60s.csv", 7))),
+        st.integers(700, 9000),
+        st.binary(min_size=1, max_size=200),
+    )
+    def test_rows_before_the_damage_stay(self, source: tuple[str, int], at: int, noise: bytes) -> None:
+        name, lines_before = source
+        text = (FIXTURES / name).read_bytes()
         # noise without quotes is no header, so that it cannot change what later rows mean
         result = self.run_parse(text[:at] + noise.replace(b'"', b"") + text[at + len(noise) :])
-        whole = text[:at].count(b"\n") - 6
+        whole = text[:at].count(b"\n") - lines_before
         if whole > 0:
             assert result is not None
             self.assertGreaterEqual(result.artifacts[0].meta["rows"], whole)
