@@ -24,7 +24,14 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from stackviz_deployer.errors import ParseError, QueueFullError, TooLargeError, WorkerDiedError
+from stackviz_deployer.errors import (
+    ParseError,
+    QueueFullError,
+    StackvizError,
+    StoreError,
+    TooLargeError,
+    WorkerDiedError,
+)
 from stackviz_deployer.model import ParseRequest, ParseResult
 
 log = Logger()
@@ -288,7 +295,8 @@ class WorkerPool(Service):
     async def run(self, request: ParseRequest, *, timeout_s: float, urgent: bool = False) -> ParseResult:
         """Parse in a child.  ``timeout_s`` covers the wait for a free child and the work.
 
-        Raises ParseError, TooLargeError, WorkerDiedError; QueueFullError when too many wait.
+        Raises ParseError, TooLargeError, WorkerDiedError; StoreError when the disk is full;
+        QueueFullError when too many wait.
         Cancelling takes a waiting request back and kills the child of a running one.
         """
         queue = self._urgent if urgent else self._waiting
@@ -395,8 +403,8 @@ def outcome_of(answer: Mapping[str, Any]) -> ParseResult | Exception:
     if "error" not in answer:
         return ParseResult.from_json(answer["result"])
     error = answer["error"]
-    kind = TooLargeError if error["code"] == TooLargeError.code else ParseError
-    return kind(str(error["message"]))
+    kinds: dict[object, type[StackvizError]] = {kind.code: kind for kind in (TooLargeError, StoreError)}
+    return kinds.get(error["code"], ParseError)(str(error["message"]))
 
 
 def _cause(reason: Failure) -> str:

@@ -24,7 +24,7 @@ from stackviz_deployer.cpu import (
     InlinePool,
     WorkerPool,
 )
-from stackviz_deployer.errors import ParseError, QueueFullError, TooLargeError, WorkerDiedError
+from stackviz_deployer.errors import ParseError, QueueFullError, StoreError, TooLargeError, WorkerDiedError
 from stackviz_deployer.model import InputFile, ParseRequest
 from stackviz_deployer.parsers import worker
 from tests.parsers import hostile
@@ -121,6 +121,8 @@ class WorkerPoolTests(TestCase):
             await start(pool, "too_large")
         with self.assertRaises(TooLargeError):
             await start(pool, "huge")
+        with self.assertRaises(StoreError):
+            await start(pool, "full_disk")
         with self.assertRaises(ParseError):
             await start(pool, "defect")
 

@@ -16,6 +16,7 @@ Whatever a parser prints goes to stderr, as do tracebacks; the daemon logs those
 from __future__ import annotations
 
 import ctypes
+import errno
 import faulthandler
 import importlib
 import os
@@ -28,7 +29,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from stackviz_deployer.errors import ParseError, StackvizError, TooLargeError
+from stackviz_deployer.errors import ParseError, StackvizError, StoreError, TooLargeError
 from stackviz_deployer.model import ParseRequest
 
 PARSERS: dict[str, str] = {
@@ -77,9 +78,7 @@ def perform(line: bytes, parsers: Mapping[str, str] = PARSERS) -> tuple[bytes, b
         )
     except Exception as error:  # noqa: BLE001  the child must answer whatever a hostile file does to a parser
         traceback.print_exc()
-        answer = _failure(
-            number, ParseError(f"{_subject(request)}: cannot be read ({type(error).__name__}, see the log)")
-        )
+        answer = _failure(number, _unexpected(error, _subject(request)))
     if len(answer) > MAX_ANSWER_BYTES:
         size = f"{MAX_ANSWER_BYTES >> 20} MiB"
         answer = _failure(
@@ -119,6 +118,12 @@ def _load(where: str) -> Any:
 
 def _encode(message: dict[str, Any]) -> bytes:
     return orjson.dumps(message)
+
+
+def _unexpected(error: Exception, subject: str) -> StackvizError:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"{subject}: there is no room for what was made of it, the server's disk is full")
+    return ParseError(f"{subject}: cannot be read ({type(error).__name__}, see the log)")
 
 
 def _failure(number: int, error: StackvizError) -> bytes:

@@ -2,6 +2,7 @@
 """Parsers that do what parsers must not do, and the worker that runs them (tests of the pool)."""
 
 import ctypes
+import errno
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from stackviz_deployer.parsers import worker
 
 NAMES = (
     "copy", "pid", "sleep", "slow_or_copy", "spin", "memory", "refuse", "too_large", "defect",
-    "segfault", "leave", "noise", "garbage", "endless", "impostor", "huge",
+    "full_disk", "segfault", "leave", "noise", "garbage", "endless", "impostor", "huge",
 )  # fmt: skip
 PARSERS = {name: f"tests.parsers.hostile:{name}" for name in NAMES}
 
@@ -34,6 +35,10 @@ def copy(request: ParseRequest) -> ParseResult:
             )
         )
     return ParseResult(artifacts=tuple(made), data=dict(request.options), decoded_bytes=7)
+
+
+def full_disk(_request: ParseRequest) -> ParseResult:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/place")
 
 
 def pid(_request: ParseRequest) -> ParseResult:

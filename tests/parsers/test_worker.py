@@ -57,6 +57,13 @@ class PerformTests(SynchronousTestCase):
         self.assertNotIn("secret", message["error"]["message"])
         self.assertFalse(last)
 
+    def test_full_disk_is_no_fault_of_the_file(self):
+        message, last = self.perform("full_disk")
+        self.assertEqual(message["error"]["code"], "store-failed")
+        self.assertIn("the server's disk is full", message["error"]["message"])
+        self.assertNotIn("/secret", message["error"]["message"])
+        self.assertFalse(last)
+
     def test_unknown_parser(self):
         message, _ = self.perform("nothing")
         self.assertEqual(message["error"]["code"], "parse-failed")
