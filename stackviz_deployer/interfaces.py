@@ -9,9 +9,13 @@ that waits takes its deadline from its caller or from Limits, and can be cancell
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Protocol
 
+from twisted.internet.interfaces import IPushProducer
+
+from stackviz_deployer.errors import StoreError
 from stackviz_deployer.model import (
     Answer,
     Artifact,
@@ -28,6 +32,7 @@ from stackviz_deployer.model import (
     Task,
     TaskId,
     Tree,
+    Upload,
 )
 
 
@@ -173,6 +178,49 @@ class TaskStore(Protocol):
     async def counts(self) -> Mapping[str, int]:
         """How many tasks of each state."""
 
+    async def working_urls(self, prefix: str) -> frozenset[str]:
+        """The URLs of queued and pending tasks that begin with ``prefix``."""
+
+
+class Intake(Protocol):
+    """A body that is coming in, on its way to the disk."""
+
+    @property
+    def size(self) -> int:
+        """Bytes received so far."""
+
+    def write(self, data: bytes) -> None:
+        """The next bytes; the producer is paused while too many wait for the disk."""
+
+    async def finish(self, *, name: str | None, boundary: str | None) -> Upload:
+        """The body is whole: durable when this returns.  Raises StoreError."""
+
+    def abandon(self) -> None:
+        """Nothing of it is wanted; nothing of it stays.  After the end this does nothing."""
+
+
+class Uploads(Protocol):
+    """What people send, kept until its task has ended."""
+
+    def begin(self, producer: IPushProducer | None, failed: Callable[[StoreError], None]) -> Intake:
+        """A body is about to come from ``producer``.
+
+        ``failed`` is told, once, when it cannot be written (then it is abandoned already).
+        Raises TooManyUploadsError.
+        """
+
+    async def get(self, upload_id: str) -> Upload:
+        """Raises NotFoundError."""
+
+    def body(self, upload_id: str) -> Path:
+        """Where its body lies."""
+
+    async def discard(self, upload_id: str) -> None:
+        """Remove it, if it is there."""
+
+    async def sweep(self, known: AbstractSet[str]) -> int:
+        """Remove those that an earlier process left and that are not ``known``; how many."""
+
 
 class BlobStore(Protocol):
     """Write-once gzip files, named by their hash."""
@@ -200,6 +248,12 @@ class Tasks(Protocol):
         """Look the URL up, and queue a scrape of it or join the one that there is.
 
         Raises HostNotAllowedError, QueryNotUnderstoodError, QueueFullError.
+        """
+
+    async def submit_upload(self, upload: Upload) -> Submitted:
+        """Queue a scrape of what was sent, which is discarded when the task ends, or when this fails.
+
+        Raises QueueFullError.
         """
 
     async def cancel(self, task_id: TaskId, cancel_key: str) -> Task:

@@ -104,6 +104,7 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.jobs.pipeline import Pipeline  # noqa: PLC0415
     from stackviz_deployer.jobs.queue import JobQueue  # noqa: PLC0415
     from stackviz_deployer.jobs.sweeper import Sweeper  # noqa: PLC0415
+    from stackviz_deployer.jobs.uploads import UploadOpener  # noqa: PLC0415
     from stackviz_deployer.listing.directory import DirectoryListing  # noqa: PLC0415
     from stackviz_deployer.lookup.service import LookupService  # noqa: PLC0415
     from stackviz_deployer.net.fetch import HttpFetcher  # noqa: PLC0415
@@ -112,11 +113,13 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.store.blobs import FileBlobStore  # noqa: PLC0415
     from stackviz_deployer.store.database import Database  # noqa: PLC0415
     from stackviz_deployer.store.tasks import SqliteTaskStore  # noqa: PLC0415
+    from stackviz_deployer.store.uploads import UploadStore  # noqa: PLC0415
     from stackviz_deployer.web.api import Api  # noqa: PLC0415
     from stackviz_deployer.web.blobs import FileThreads  # noqa: PLC0415
     from stackviz_deployer.web.health import Health  # noqa: PLC0415
     from stackviz_deployer.web.site import make_site  # noqa: PLC0415
     from stackviz_deployer.web.static import packaged_public  # noqa: PLC0415
+    from stackviz_deployer.web.upload import Reception  # noqa: PLC0415
 
     package = resources.files("stackviz_deployer")
     samples = Path(str(package.joinpath("sample")))
@@ -140,12 +143,15 @@ def build(config: Config, reactor: Any) -> IService:
         clock=reactor,
         scratch=blobs.scratch,
     )
+    threads, writing = FileThreads(reactor), FileThreads(reactor, threads=2)
+    uploads = UploadStore(config.state_dir, writing.run, upload_bytes=config.limits.upload_bytes)
     pipeline = Pipeline(
         listing=DirectoryListing(fetcher=fetcher, cpu=cpu, limits=config.limits),
         fetcher=fetcher,
         cpu=cpu,
         blobs=blobs,
         scrapers=SCRAPERS,
+        uploads=UploadOpener(uploads=uploads, cpu=cpu, scrapers=SCRAPERS, limits=config.limits),
         limits=config.limits,
         clock=reactor,
         scratch=blobs.scratch,
@@ -157,11 +163,12 @@ def build(config: Config, reactor: Any) -> IService:
         pipeline=pipeline,
         lookup=lookup,
         fetcher=fetcher,
+        uploads=uploads,
         clock=reactor,
         scrapes=config.scrapes,
         limits=config.limits,
     )
-    threads = FileThreads(reactor)
+    reception = Reception(uploads, config.limits.upload_bytes)
 
     def probe() -> Mapping[str, Any]:
         parts = {"queue": queue.health(), "workers": cpu.health()}
@@ -169,16 +176,33 @@ def build(config: Config, reactor: Any) -> IService:
 
     site = make_site(
         api=Api(
-            lookup=lookup, tasks=queue, blobs=blobs, in_thread=threads.run, clock=reactor, version=__version__
+            lookup=lookup,
+            tasks=queue,
+            blobs=blobs,
+            reception=reception,
+            in_thread=threads.run,
+            clock=reactor,
+            version=__version__,
         ),
         health=Health(version=__version__, probe=probe),
         tasks=queue,
+        reception=reception,
         public=packaged_public(),
         stackviz=config.stackviz,
         reactor=reactor,
     )
     daemon = Staged(reactor)
-    for child in (database, blobs, cpu, _Closing(fetcher), threads, Sweeper(store, blobs), queue):
+    for child in (
+        database,
+        blobs,
+        cpu,
+        _Closing(fetcher),
+        threads,
+        writing,
+        uploads,
+        Sweeper(store, blobs),
+        queue,
+    ):
         daemon.addService(child)
     for endpoint in config.http:
         try:

@@ -86,6 +86,38 @@ class FakeListing:
         return Tree(url=url, files=files, looked_in=("./", "logs/"), warnings=tuple(self.warnings))
 
 
+class FakeUploads:
+    """What was sent, in a directory of the test; no bodies come in."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.kept = {}
+        self.discarded = []
+        self.swept = []
+
+    def put(self, upload, body=b""):
+        self.kept[upload.id] = upload
+        self.body(upload.id).write_bytes(body)
+        return upload
+
+    def body(self, upload_id):
+        return self.root / upload_id
+
+    async def get(self, upload_id):
+        if upload_id not in self.kept:
+            raise NotFoundError("nothing was sent")
+        return self.kept[upload_id]
+
+    async def discard(self, upload_id):
+        self.discarded.append(upload_id)
+        self.kept.pop(upload_id, None)
+
+    async def sweep(self, known):
+        self.swept.append(known)
+        return 0
+
+
 class FakeLookup:
     """Describes every URL, at once."""
 
@@ -275,6 +307,11 @@ class MemoryTaskStore:
     async def counts(self):
         states = [task.state.value for task in self.tasks.values()]
         return {state.value: states.count(state.value) for state in TaskState}
+
+    async def working_urls(self, prefix):
+        return frozenset(
+            task.url for task in self.tasks.values() if task.state.working and task.url.startswith(prefix)
+        )
 
     def _end(self, task_id, state, **facts):
         task = self.tasks[task_id]

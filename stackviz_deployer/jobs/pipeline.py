@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IReactorTime
 from stackviz_deployer.errors import NoArtifactsError, TaskTimeoutError
 from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Listing, Scraper
 from stackviz_deployer.jobs.progress import ProgressMeter
-from stackviz_deployer.jobs.workbench import Made, Piece, Tools, Workbench
+from stackviz_deployer.jobs.uploads import TAKEN, UploadOpener, id_of
+from stackviz_deployer.jobs.workbench import PARSE_SHARE, Made, Piece, Tools, Workbench
 from stackviz_deployer.model import BlobRef, Job, Limits, ParsedArtifact, Progress, Task, Tree
 
 MAX_WARNINGS = 100
@@ -49,6 +50,7 @@ class Pipeline:
         cpu: CpuPool,
         blobs: BlobStore,
         scrapers: Sequence[Scraper],
+        uploads: UploadOpener,
         limits: Limits,
         clock: IReactorTime,
         scratch: Callable[[], AbstractAsyncContextManager[Path]],
@@ -64,6 +66,7 @@ class Pipeline:
         self._listing = listing
         self._scratch = scratch
         self._scrapers = tuple(scrapers)
+        self._uploads = uploads
         self._limits = limits
         self._clock = clock
         jjb = {"jjb_yaml_path": jjb_yaml_path, "jjb_cache_dir": jjb_cache_dir}
@@ -101,16 +104,39 @@ class Pipeline:
             meter.listing()
             listed = scratch / "listing"
             listed.mkdir()
-            tree = await self._listing.open(task.url, listed)
-            pieces = self._pieces(tree)
+            tools, job = self._tools, task.job
+            upload_id = id_of(task.url)
+            if upload_id is None:
+                tree = await self._listing.open(task.url, listed)
+                pieces = self._pieces(tree)
+            else:
+                opened = await self._uploads.open(
+                    upload_id, listed, timeout_s=self._limits.task_seconds * PARSE_SHARE
+                )
+                tools, tree = evolve(tools, fetcher=opened.fetcher), opened.tree
+                job = evolve(job, name=opened.title or job.name)
+                pieces = self._sent_pieces(tree)
             meter.expect(piece.wanted.files for piece in pieces)
-            made = await Workbench(self._tools, task.job, meter, scratch, end_s).make(pieces)
-        return _outcome(task.job, tree, made)
+            made = await Workbench(tools, job, meter, scratch, end_s).make(pieces)
+        return _outcome(job, tree, made, alone=upload_id is not None)
+
+    def _all_pieces(self, tree: Tree) -> list[Piece]:
+        """What the scrapers want."""
+        chosen = [(scraper, wanted) for scraper in self._scrapers for wanted in scraper.choose(tree)]
+        return [Piece(number=n, scraper=s, wanted=w) for n, (s, w) in enumerate(chosen)]
+
+    def _sent_pieces(self, tree: Tree) -> list[Piece]:
+        """Of an upload, where everything is worth showing.  Raises NoArtifactsError."""
+        pieces = self._all_pieces(tree)
+        if not pieces:
+            unknown = ", ".join((*tree.looked_in, *(file.path for file in tree.files))[:MAX_NAMED])
+            sentence = f"Nothing of what was sent can be shown ({unknown}). Taken are {TAKEN}."
+            raise NoArtifactsError(" ".join([sentence, *tree.warnings[:MAX_WARNINGS]]))
+        return pieces
 
     def _pieces(self, tree: Tree) -> list[Piece]:
-        """What the scrapers want.  Raises NoArtifactsError when that is nothing worth showing."""
-        chosen = [(scraper, wanted) for scraper in self._scrapers for wanted in scraper.choose(tree)]
-        pieces = [Piece(number=n, scraper=s, wanted=w) for n, (s, w) in enumerate(chosen)]
+        """Of a job.  Raises NoArtifactsError when there is nothing worth showing."""
+        pieces = self._all_pieces(tree)
         if any(piece.scraper.primary for piece in pieces):
             return pieces
         looked_for = "; ".join(f"{s.name}: {s.looks_for}" for s in self._scrapers if s.primary)
@@ -128,16 +154,16 @@ class Pipeline:
         raise NoArtifactsError(" ".join([*sentences, *tree.warnings[:MAX_WARNINGS]]))
 
 
-def _outcome(job: Job, tree: Tree, made: Sequence[Made]) -> Outcome:
-    """Raises what failed when no primary piece gave anything."""
-    primary = [one for one in made if one.piece.scraper.primary]
+def _outcome(job: Job, tree: Tree, made: Sequence[Made], *, alone: bool) -> Outcome:
+    """Raises what failed when no primary piece gave anything; ``alone``: whether each piece is one."""
+    primary = [one for one in made if alone or one.piece.scraper.primary]
     if not any(one.artifacts for one in primary):
         errors = [one.error for one in primary if one.error is not None]
         if len(errors) == 1:
             raise errors[0]
         said = [error.message for error in errors] or [text for one in primary for text in one.warnings]
         raise NoArtifactsError("None of the job's files could be read: " + "; ".join(said))
-    secondary = [one for one in made if not one.piece.scraper.primary]
+    secondary = [one for one in made if one not in primary]
     span = _span(primary)
     secondary.sort(key=lambda one: not _overlap(span, _span([one])))
     shown = [*primary, *secondary]

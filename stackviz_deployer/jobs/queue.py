@@ -22,24 +22,28 @@ from twisted.logger import Logger
 from stackviz_deployer.errors import (
     CancelRefusedError,
     InternalError,
+    NotScrapableError,
     StackvizError,
     StoreError,
     TaskFailedError,
 )
-from stackviz_deployer.interfaces import Fetcher, Lookup, TaskStore
+from stackviz_deployer.interfaces import Fetcher, Lookup, TaskStore, Uploads
 from stackviz_deployer.jobs.background import Background, finished
 from stackviz_deployer.jobs.keys import fits, new_key
 from stackviz_deployer.jobs.pipeline import Pipeline
 from stackviz_deployer.jobs.submission import described, directory
+from stackviz_deployer.jobs.uploads import SCHEME, id_of, url_of
 from stackviz_deployer.jobs.watchers import Watchers
 from stackviz_deployer.model import (
     Artifact,
     ArtifactId,
+    Job,
     Limits,
     Progress,
     Submitted,
     Task,
     TaskId,
+    Upload,
 )
 
 log = Logger()
@@ -85,6 +89,7 @@ class JobQueue(Service):
         pipeline: Pipeline,
         lookup: Lookup,
         fetcher: Fetcher,
+        uploads: Uploads,
         clock: IReactorTime,
         scrapes: int,
         limits: Limits,
@@ -94,6 +99,7 @@ class JobQueue(Service):
         self._pipeline = pipeline
         self._lookup = lookup
         self._check = fetcher.check
+        self._uploads = uploads
         self._clock = clock
         self._scrapes = scrapes
         self._limits = limits
@@ -141,10 +147,27 @@ class JobQueue(Service):
         return await self._background.observe(self._submit(url.strip(), force=force), "submitting a scrape")
 
     async def _submit(self, url: str, *, force: bool) -> Submitted:
+        if id_of(url) is not None:
+            raise NotScrapableError("these were somebody's own files, which were not kept: send them again")
         self._check(url)
         if (task := await self._store.live(directory(url))) is not None and (task.state.working or not force):
             return Submitted(task=self._present(task))
         job = await described(self._lookup, url, self._clock)
+        return await self._create(job, force=force)
+
+    async def submit_upload(self, upload: Upload) -> Submitted:
+        """See interfaces.Tasks.  Goes on when whoever awaits it is cancelled."""
+        return await self._background.observe(self._submit_upload(upload), "submitting an upload")
+
+    async def _submit_upload(self, upload: Upload) -> Submitted:
+        try:
+            job = Job(url=url_of(upload.id), name=upload.name or "Uploaded files")
+            return await self._create(job, force=False)
+        except Exception:
+            await self._uploads.discard(upload.id)
+            raise
+
+    async def _create(self, job: Job, *, force: bool) -> Submitted:
         key, key_hash = new_key()
         task, created = await self._store.create(
             job, cancel_hash=key_hash, force=force, queue_limit=self._limits.queue
@@ -155,6 +178,12 @@ class JobQueue(Service):
         self._ring()
         log.info("{task} is queued for {url}", task=task.id, url=task.url)
         return Submitted(task=self._present(task), cancel_key=key)
+
+    def _discard(self, task: Task) -> None:
+        """What was sent for ``task``, which has ended."""
+        upload_id = id_of(task.url)
+        if upload_id is not None and not task.state.working:
+            self._background.spawn(self._uploads.discard(upload_id), f"discarding upload {upload_id}")
 
     async def cancel(self, task_id: TaskId, cancel_key: str) -> Task:
         """See interfaces.Tasks.  A task that has ended stays as it is.
@@ -173,6 +202,7 @@ class JobQueue(Service):
         running = self._running.get(task_id)
         if running is not None and not task.state.live:
             running.drop()
+        self._discard(task)
         self._watchers.tell(task)
         self._ring()
         return task
@@ -211,12 +241,19 @@ class JobQueue(Service):
         left = await self._stubborn("recovering tasks", self._store.requeue)
         if left:
             log.info("{count} tasks of an earlier run are queued again", count=left)
+        waiting = await self._stubborn("looking for uploads", partial(self._store.working_urls, SCHEME))
+        known = frozenset(upload_id for url in waiting if (upload_id := id_of(url)) is not None)
+        self._background.spawn(self._sweep(known), "sweeping uploads")
         self._queued = (await self._stubborn("counting tasks", self._store.counts)).get("queued", 0)
         while self.running:
             if len(self._running) < self._scrapes and (task := await self._claim()) is not None:
                 self._begin(task)
             else:
                 await self._ringing()
+
+    async def _sweep(self, known: frozenset[str]) -> None:
+        if removed := await self._uploads.sweep(known):
+            log.info("{count} uploads without a task were removed", count=removed)
 
     async def _claim(self) -> Task | None:
         self._claiming, self._rung = True, False
@@ -260,6 +297,7 @@ class JobQueue(Service):
         if ended is not None:
             state, message = ended.state.value, ended.message or ended.url
             log.info("{task} is {state}: {message}", task=task.id, state=state, message=message)
+            self._discard(ended)
             self._watchers.tell(ended)
 
     async def _outcome(self, running: _Running) -> Task | None:

@@ -199,6 +199,15 @@ def counts(txn: sqlite3.Cursor) -> dict[str, int]:
     return {state.value: found.get(state.value, 0) for state in TaskState}
 
 
+def working_urls(txn: sqlite3.Cursor, prefix: str) -> frozenset[str]:
+    """Of queued and pending tasks, those that begin with ``prefix``."""
+    rows = txn.execute(
+        "SELECT url FROM tasks WHERE state IN ('queued', 'pending') AND substr(url, 1, ?) = ?",
+        (len(prefix), prefix),
+    )
+    return frozenset(row[0] for row in rows.fetchall())
+
+
 def _task(row: Sequence[Any]) -> Task:
     return Task(
         id=row[0],
@@ -288,6 +297,10 @@ class SqliteTaskStore:
     async def counts(self) -> Mapping[str, int]:
         """How many tasks of each state."""
         return await self._database.read(counts)
+
+    async def working_urls(self, prefix: str) -> frozenset[str]:
+        """See ``working_urls``."""
+        return await self._database.read(working_urls, prefix)
 
     async def blob_hashes(self) -> frozenset[BlobHash]:
         """Every blob that an artifact names, for FileBlobStore.sweep."""

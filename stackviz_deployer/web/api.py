@@ -30,6 +30,7 @@ from stackviz_deployer.web.errors import fail
 from stackviz_deployer.web.events import EventStreams
 from stackviz_deployer.web.observe import observe
 from stackviz_deployer.web.static import StaticFile
+from stackviz_deployer.web.upload import Reception
 
 MAX_SPAN = 256
 """Blocks in one answer: 16 MiB of text."""
@@ -52,6 +53,7 @@ class Api:
         lookup: Lookup,
         tasks: Tasks,
         blobs: BlobStore,
+        reception: Reception,
         in_thread: InThread,
         clock: IReactorTime,
         version: str,
@@ -59,6 +61,7 @@ class Api:
         self._lookup = lookup
         self._tasks = tasks
         self._blobs = blobs
+        self._reception = reception
         self._in_thread = in_thread
         self._files = FileSender(in_thread, clock)
         self._events = EventStreams(tasks, clock)
@@ -85,6 +88,12 @@ class Api:
         outcome = await observe(work, "submitting a scrape")
         status = 202 if outcome.task.state.working else 200
         return documents.answer(request, documents.submitted(outcome), status)
+
+    @app.route("/upload", methods=["POST"])
+    async def upload(self, request: Request) -> bytes:
+        work = Deferred.fromCoroutine(self._reception.take(request, self._tasks))
+        outcome = await observe(work, "taking an upload")
+        return documents.answer(request, documents.submitted(outcome), 202)
 
     @app.route("/status", methods=["POST"])
     async def status(self, request: Request) -> bytes:

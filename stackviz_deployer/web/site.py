@@ -18,8 +18,8 @@ from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
-from stackviz_deployer.errors import InvalidRequestError, NotFoundError, RequestTooLargeError
-from stackviz_deployer.interfaces import Tasks
+from stackviz_deployer.errors import InvalidRequestError, NotFoundError, RequestTooLargeError, StackvizError
+from stackviz_deployer.interfaces import Intake, Tasks
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.errors import cut, fail
 from stackviz_deployer.web.health import Health
@@ -27,11 +27,12 @@ from stackviz_deployer.web.pages import ErrorPage, FilePage, public_page
 from stackviz_deployer.web.proxy import StackvizProxy
 from stackviz_deployer.web.stackviz import BuiltInViewer, Sites, StackvizBuild, Viewer
 from stackviz_deployer.web.static import StaticFile, StaticTree
+from stackviz_deployer.web.upload import Reception
 
 log = Logger()
 
 MAX_BODY = 64 * 1024
-"""Bytes of a request's body."""
+"""Bytes of a request's body; uploads have a bound of their own."""
 MAX_DRAINED = 4 << 20
 """Bytes of a refused body that are read and dropped, so that its client gets to read the refusal."""
 IDLE_S = 60.0
@@ -71,22 +72,56 @@ class LimitedRequest(Request):
     defaultContentType = b"text/plain; charset=utf-8"
 
     _received = 0
+    _drained = 0
     _refused = False
+    _intake: Intake | None = None
 
     def gotLength(self, length: int | None) -> None:
         self.content = self._body = BytesIO()
-        if length is not None and length > MAX_BODY:
-            self._refuse()
+        site = getattr(self.channel, "site", None)
+        # The request gets its line only with its last byte; the channel had it first.
+        if isinstance(site, DeployerSite) and site.reception.addressed(
+            self.channel._command,  # noqa: SLF001
+            self.channel._path,  # noqa: SLF001
+        ):
+            self._reception = site.reception
+            try:
+                self._intake = site.reception.begin(self, length, self._refuse)
+            except StackvizError as error:
+                self._refuse(error)
+        elif length is not None and length > MAX_BODY:
+            self._refuse(_too_large())
 
     def handleContentChunk(self, data: bytes) -> None:
         self._received += len(data)
         if self._refused:
-            if self._received > MAX_DRAINED:
+            self._drained += len(data)
+            if self._drained > MAX_DRAINED:
                 cut(self)
+        elif self._intake is not None:
+            try:
+                self._reception.check(self._received)
+            except RequestTooLargeError as error:
+                self._refuse(error)
+            else:
+                self._intake.write(data)
         elif self._received > MAX_BODY:
-            self._refuse()
+            self._refuse(_too_large())
         else:
             self._body.write(data)
+
+    def take_intake(self) -> Intake | None:
+        """See upload.Receiving."""
+        intake, self._intake = self._intake, None
+        return intake
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._drop_intake()
+        super().connectionLost(reason)
+
+    def finish(self) -> None:
+        self._drop_intake()
+        super().finish()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         if self._refused:
@@ -139,13 +174,24 @@ class LimitedRequest(Request):
             self.path = b"/" + tail
             self.requestHeaders.setRawHeaders(b"Host", [authority])
 
-    def _refuse(self) -> None:
-        """Answer 413 at once, whatever of the body is still to come."""
+    def _drop_intake(self) -> None:
+        """Nobody took the body: it is not whole, or was refused."""
+        intake = self.take_intake()
+        if intake is not None:
+            intake.abandon()
+
+    def _refuse(self, error: StackvizError) -> None:
+        """Answer at once, whatever of the body is still to come."""
         self._refused = True
-        log.info("{peer} sent a body over the limit", peer=getattr(self.getClientAddress(), "host", "-"))
+        self._drop_intake()
+        log.info(
+            "{peer} sent a body that was refused: {code}",
+            peer=getattr(self.getClientAddress(), "host", "-"),
+            code=error.code,
+        )
         self.requestHeaders.removeHeader(b"Expect")  # or the channel would ask for the body
         self.clientproto = b"HTTP/1.1"
-        body = fail(self, RequestTooLargeError(f"a request's body may have {MAX_BODY} bytes"))
+        body = fail(self, error)
         self.setHeader(b"Connection", b"close")
         self.write(body)
         if ITCPTransport.providedBy(self.transport) and not self.isSecure():
@@ -183,6 +229,10 @@ class Root(Resource):
         return public_page(self._public, [path, *rest])
 
 
+def _too_large() -> RequestTooLargeError:
+    return RequestTooLargeError(f"a request's body may have {MAX_BODY} bytes")
+
+
 def _if_text(resource: IResource, request: Request) -> IResource:
     """``resource``, unless the path is not UTF-8 (Klein would log a traceback for each such request)."""
     try:
@@ -196,6 +246,7 @@ class DeployerSite(Site):
     """The factory of the listening ports."""
 
     noisy = False
+    reception: Reception
 
     def log(self, request: HTTPRequest) -> None:
         """One line for each answer; the probes of a monitor are only for debugging."""
@@ -215,6 +266,7 @@ def make_site(
     api: Api,
     health: Health,
     tasks: Tasks,
+    reception: Reception,
     public: Path,
     stackviz: str | None,
     reactor: IReactorTime,
@@ -236,13 +288,15 @@ def make_site(
     else:
         viewer = StackvizBuild(StaticTree.load(Path(stackviz)))
     root = Root(api=api, health=health, sites=Sites(tasks=tasks, public=pages, viewer=viewer), public=pages)
-    return DeployerSite(
+    site = DeployerSite(
         root,
         requestFactory=LimitedRequest,
         parsePOSTFormSubmission=False,
         timeout=IDLE_S,
         reactor=reactor,
     )
+    site.reception = reception
+    return site
 
 
 def _agent(reactor: IReactorTime) -> IAgent:

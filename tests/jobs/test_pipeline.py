@@ -19,10 +19,11 @@ from stackviz_deployer.errors import (
     WorkerDiedError,
 )
 from stackviz_deployer.jobs.pipeline import MAX_WARNINGS, Pipeline
+from stackviz_deployer.jobs.uploads import UploadOpener
 from stackviz_deployer.jobs.workbench import AT_ONCE, MAX_ARTIFACTS
 from stackviz_deployer.model import Job, Limits, ParseResult, Task, TaskId, TaskState
 from stackviz_deployer.scrapers import SCRAPERS
-from tests.fakes import FakeCpu, FakeFetcher, FakeListing, MemoryBlobStore, made
+from tests.fakes import FakeCpu, FakeFetcher, FakeListing, FakeUploads, MemoryBlobStore, made
 
 ROOT = "http://logs.example/1/271726/1/check/gate-x/abc1234/"
 STREAM, CONSOLE, DSTAT = "logs/testrepository.subunit.gz", "console.html", "logs/dstat-csv.txt.gz"
@@ -55,6 +56,7 @@ class PipelineTestCase(SynchronousTestCase):
         self.cpu = FakeCpu(subunit=subunit, console=console, dstat=dstat)
         self.blobs = MemoryBlobStore(self.mktemp())
         self.limits = Limits(artifact_bytes=100, total_bytes=400, fetch_seconds=7, task_seconds=50)
+        self.uploads = FakeUploads(self.mktemp())
         self.progress = []
 
     def start(self, task=None, **kwargs):
@@ -64,6 +66,7 @@ class PipelineTestCase(SynchronousTestCase):
             cpu=self.cpu,
             blobs=self.blobs,
             scrapers=SCRAPERS,
+            uploads=UploadOpener(uploads=self.uploads, cpu=self.cpu, scrapers=SCRAPERS, limits=self.limits),
             limits=self.limits,
             clock=self.clock,
             scratch=self.blobs.scratch,

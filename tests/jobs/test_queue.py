@@ -33,7 +33,7 @@ from stackviz_deployer.model import (
     Progress,
     TaskState,
 )
-from tests.fakes import FakeFetcher, FakeLookup, MemoryTaskStore, given
+from tests.fakes import FakeFetcher, FakeLookup, FakeUploads, MemoryTaskStore, given
 
 URL = "http://logs.example/1/"
 
@@ -77,6 +77,7 @@ class QueueTestCase(SynchronousTestCase):
         self.pipeline = FakePipeline()
         self.lookup = FakeLookup()
         self.fetcher = FakeFetcher()
+        self.uploads = FakeUploads(self.mktemp())
         self.queue = self.build()
 
     def build(self, scrapes=2, queue=3):
@@ -85,6 +86,7 @@ class QueueTestCase(SynchronousTestCase):
             pipeline=self.pipeline,
             lookup=self.lookup,
             fetcher=self.fetcher,
+            uploads=self.uploads,
             clock=self.clock,
             scrapes=scrapes,
             limits=Limits(queue=queue),

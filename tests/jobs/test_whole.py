@@ -17,10 +17,11 @@ from stackviz_deployer.cpu import COMMAND, WorkerPool
 from stackviz_deployer.errors import CancelRefusedError
 from stackviz_deployer.jobs.pipeline import Pipeline
 from stackviz_deployer.jobs.queue import JobQueue
+from stackviz_deployer.jobs.uploads import UploadOpener
 from stackviz_deployer.model import Job, Limits, ParseRequest, TaskState
 from stackviz_deployer.scrapers import SCRAPERS
 from stackviz_deployer.store.tasks import SqliteTaskStore
-from tests.fakes import FakeFetcher, FakeListing, FakeLookup
+from tests.fakes import FakeFetcher, FakeListing, FakeLookup, FakeUploads
 from tests.store.building import StoreTestCase, Ticks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,12 +51,14 @@ class WholeTestCase(StoreTestCase):
         self.queue = self.start(self.a_queue())
 
     def a_queue(self):
+        uploads = FakeUploads(self.mktemp())
         pipeline = Pipeline(
             listing=self.listing,
             fetcher=self.fetcher,
             cpu=self.cpu,
             blobs=self.blob_store,
             scrapers=SCRAPERS,
+            uploads=UploadOpener(uploads=uploads, cpu=self.cpu, scrapers=SCRAPERS, limits=self.limits),
             limits=self.limits,
             clock=reactor,
             scratch=self.blob_store.scratch,
@@ -65,6 +68,7 @@ class WholeTestCase(StoreTestCase):
             pipeline=pipeline,
             lookup=FakeLookup(lambda url: Job(url=url, name=url.rstrip("/").rpartition("/")[2])),
             fetcher=self.fetcher,
+            uploads=uploads,
             clock=reactor,
             scrapes=2,
             limits=self.limits,

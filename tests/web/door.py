@@ -23,11 +23,15 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
+from stackviz_deployer.store.uploads import UploadStore
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.blobs import FileThreads
 from stackviz_deployer.web.health import Health
 from stackviz_deployer.web.site import DeployerSite, make_site
+from stackviz_deployer.web.upload import Reception
 from tests.web.fakes import PAGES, FakeBlobs, FakeLookup, FakeTasks, at_once, write_tree
+
+UPLOAD_BYTES = 3 << 20
 
 
 @attrs.frozen
@@ -95,10 +99,14 @@ class House:
         blobs = Path(case.mktemp())
         blobs.mkdir(parents=True)
         self.blobs = FakeBlobs(blobs)
+        self.uploads = UploadStore(blobs.parent, in_thread, upload_bytes=UPLOAD_BYTES)
+        self.uploads.startService()
+        reception = Reception(self.uploads, UPLOAD_BYTES)
         self.api = api = Api(
             lookup=self.lookup,
             tasks=self.tasks,
             blobs=self.blobs,
+            reception=reception,
             in_thread=in_thread,
             clock=api_clock or clock,
             version="1.2.3",
@@ -110,6 +118,7 @@ class House:
                 "api": api,
                 "health": health,
                 "tasks": self.tasks,
+                "reception": reception,
                 "public": public,
                 "stackviz": None,
                 "reactor": clock,

@@ -24,6 +24,7 @@ from stackviz_deployer.model import (
     Task,
     TaskId,
     TaskState,
+    Upload,
 )
 
 UUID = "f223e63b-6ac0-4236-9c1c-4dec769310aa"
@@ -71,6 +72,7 @@ class FakeTasks:
         self.outcome: Submitted | Exception | Deferred[Submitted] = Submitted(
             task=a_task(TaskState.QUEUED), cancel_key="key"
         )
+        self.uploads: list[Upload] = []
         self.gets = 0
         self.gate: Deferred[None] | None = None
         self.watchers: list[Callable[[Task], None]] = []
@@ -89,6 +91,14 @@ class FakeTasks:
             raise self.outcome
         if isinstance(self.outcome, Deferred):
             return await self.outcome
+        return self.outcome
+
+    async def submit_upload(self, upload: Upload) -> Submitted:
+        self.uploads.append(upload)
+        if isinstance(self.outcome, Deferred):
+            return await self.outcome
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
         return self.outcome
 
     async def cancel(self, task_id: TaskId, cancel_key: str) -> Task:

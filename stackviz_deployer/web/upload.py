@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``POST /api/upload``: a body of any size on its way to the disk, and what its headers say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from multipart import parse_options_header  # type: ignore[import-untyped]  # annotated, without py.typed
+from twisted.internet.interfaces import IPushProducer
+from twisted.web.server import Request
+
+from stackviz_deployer.errors import (
+    InvalidRequestError,
+    RequestTooLargeError,
+    StackvizError,
+    UnsupportedMediaTypeError,
+)
+from stackviz_deployer.interfaces import Intake, Tasks, Uploads
+from stackviz_deployer.model import Submitted
+from stackviz_deployer.web.body import refuse_foreign
+
+PATH = b"/api/upload"
+MAX_NAME = 255
+"""Characters of ``?name=``."""
+MAX_BOUNDARY = 200
+"""RFC 2046 allows 70."""
+
+
+class Reception:
+    """Where uploads go, and how large one may be."""
+
+    def __init__(self, uploads: Uploads, upload_bytes: int) -> None:
+        self._uploads = uploads
+        self.max_bytes = upload_bytes
+
+    @staticmethod
+    def addressed(method: bytes, target: bytes) -> bool:
+        """Whether a request's line asks for an upload."""
+        return method == b"POST" and target.partition(b"?")[0].rstrip(b"/") == PATH
+
+    def begin(self, request: Request, length: int | None, failed: Callable[[StackvizError], None]) -> Intake:
+        """Let the body of ``request`` come in; only its headers are here.
+
+        ``failed`` is told when the disk fails.  Raises ForeignOriginError,
+        RequestTooLargeError, TooManyUploadsError.
+        """
+        refuse_foreign(request)
+        if length is not None:
+            self.check(length)
+        # None where there is nothing to pause, as in a test's transport
+        producer = cast("IPushProducer | None", IPushProducer(request.transport, None))
+        return self._uploads.begin(producer, failed)
+
+    def check(self, size: int) -> None:
+        """Raise RequestTooLargeError when a body has as many bytes."""
+        if size > self.max_bytes:
+            shown = (
+                f"{self.max_bytes / (1 << 20):g} MiB"
+                if self.max_bytes >= 1 << 20
+                else f"{self.max_bytes} bytes"
+            )
+            raise RequestTooLargeError(
+                f"an upload may have {shown} as it is sent (limits.upload_bytes); compress it, or send less"
+            )
+
+    async def take(self, request: Request, tasks: Tasks) -> Submitted:
+        """Make a task of a body that came in whole.
+
+        Raises InvalidRequestError, UnsupportedMediaTypeError, QueueFullError, StoreError.
+        """
+        intake = self._received(request)
+        try:
+            refuse_foreign(request)
+            name, boundary = _name(request), _boundary(request)
+            if not intake.size:
+                raise InvalidRequestError(
+                    "the body is empty: send a file, as it is or as multipart/form-data"
+                )
+        except StackvizError:
+            intake.abandon()
+            raise
+        return await tasks.submit_upload(await intake.finish(name=name, boundary=boundary))
+
+    def _received(self, request: Request) -> Intake:
+        taken = cast("Receiving", request).take_intake()
+        if taken is not None:
+            return taken
+        # a request line of another form (http://host/api/upload): what came is small, and in memory
+        intake = self._uploads.begin(None, lambda _error: None)
+        intake.write(request.content.read() if request.content else b"")
+        return intake
+
+
+class Receiving(Protocol):
+    """What is used of site.LimitedRequest."""
+
+    def take_intake(self) -> Intake | None:
+        """What came in, once: the taker sees to its end."""
+
+
+def _name(request: Request) -> str | None:
+    """The file's name as its sender says it; the last one, if several are given."""
+    values: list[bytes] = (request.args or {}).get(b"name", [])
+    name = values[-1].decode("utf-8", "replace").strip() if values else ""
+    if len(name) > MAX_NAME:
+        raise InvalidRequestError(f"the name is longer than {MAX_NAME} characters")
+    return name or None
+
+
+def _boundary(request: Request) -> str | None:
+    """Of a form; None for a body that is the file itself, whatever its type is said to be."""
+    media_type, options = parse_options_header(request.getHeader("Content-Type") or "")
+    if not media_type.startswith("multipart/"):
+        return None
+    if media_type != "multipart/form-data":
+        raise UnsupportedMediaTypeError("of the multipart types only multipart/form-data is taken")
+    boundary: str = options.get("boundary", "")
+    if not 0 < len(boundary) <= MAX_BOUNDARY or not boundary.isascii() or not boundary.isprintable():
+        raise InvalidRequestError("the form's Content-Type has no usable boundary")
+    return boundary
