@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import random
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,23 @@ from twisted.trial.unittest import SynchronousTestCase
 from stackviz_deployer.errors import ParseError, TooLargeError
 from stackviz_deployer.parsers.decode import CHUNK_BYTES, Decoder
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 TEXT = b"".join(b"%d: a line of a log\n" % i for i in range(60_000))
 CODECS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, 6),
     "xz": lzma.compress,
     "bzip2": bz2.compress,
+    "zstd": zstd.compress,
 }
+
+
+def raw_deflate(data: bytes) -> bytes:
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -15)
+    return compressor.compress(data) + compressor.flush()
 
 
 class DecoderTests(SynchronousTestCase):
@@ -134,6 +146,54 @@ class DecoderTests(SynchronousTestCase):
         out, warnings = self.decode(big)
         self.assertEqual(out, b"")
         self.assertIn("Memory usage limit", warnings[0])
+
+    def test_zstd_frames_that_are_skipped(self) -> None:
+        """pzstd begins with one; the seekable format ends with one."""
+        skipped = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"size"
+        frames = skipped + zstd.compress(b"one ") + skipped + zstd.compress(TEXT) + skipped
+        self.assertEqual(self.decode(frames), (b"one " + TEXT, []))
+
+    def test_zstd_that_wants_gigabytes(self) -> None:
+        def with_window(log: int) -> bytes:
+            options = {zstd.CompressionParameter.window_log: log, zstd.CompressionParameter.checksum_flag: 1}
+            compressor = zstd.ZstdCompressor(options=options)
+            # in two steps: with the whole size known it would take a smaller window
+            return compressor.compress(TEXT) + compressor.flush()
+
+        self.assertEqual(self.decode(with_window(27)), (TEXT, []))
+        out, warnings = self.decode(with_window(28))
+        self.assertEqual(out, b"")
+        self.assertIn("too much memory", warnings[0])
+
+    def test_zstd_with_a_wrong_checksum(self) -> None:
+        data = bytearray(zstd.compress(TEXT, options={zstd.CompressionParameter.checksum_flag: 1}))
+        data[-1] ^= 1
+        out, warnings = self.decode(bytes(data))
+        self.assertTrue(TEXT.startswith(out))
+        self.assertIn("damaged", warnings[0])
+
+    def test_deflate(self) -> None:
+        """Content-Encoding: deflate, with the zlib header that it should have and without."""
+        for level in (1, 6, 9):
+            for data in (b"", b"x", TEXT[:500], TEXT, gzip.compress(TEXT), bz2.compress(TEXT)):
+                plain = data if data[:2] not in (b"\x1f\x8b", b"BZ") else TEXT
+                self.assertEqual(self.decode(zlib.compress(data, level)), (plain, []))
+        self.assertEqual(self.decode(raw_deflate(TEXT)), (TEXT, []))
+        self.assertEqual(self.decode(raw_deflate(TEXT[:2000])), (TEXT[:2000], []))
+        torn = zlib.compress(TEXT)
+        out, warnings = self.decode(torn[: len(torn) // 2])
+        self.assertTrue(TEXT.startswith(out) and len(out) > 1000)
+        self.assertEqual(warnings, ["logs/file: the zlib data ends early; the rest is missing."])
+        torn = bytearray(zlib.compress(TEXT))
+        torn[-1] ^= 1
+        out, warnings = self.decode(bytes(torn))
+        self.assertEqual((out, len(warnings)), (TEXT, 1))
+
+    @given(st.binary(max_size=200))
+    def test_what_only_begins_like_deflate_is_left_alone(self, rest: bytes) -> None:
+        for head in (b"x\x01", b"x^", b"x\x9c", b"<", b"-", b"d", b"\x04"):
+            text = head + b"not compressed: " + rest
+            self.assertEqual(self.decode(text), (text, []))
 
     def test_too_many_members(self) -> None:
         with self.assertRaises(ParseError):
