@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Jenkins-era console -> the ``console`` artifact: lines with their times, cut into scripts.
+"""A console of any era -> the ``console`` artifact: lines with their times, cut into scripts or tasks.
 
 The text of the artifact begins with the status, which stands at the end of a console, so
 the finished lines wait in a temporary file until it is known; what is held in memory is a
@@ -11,6 +11,7 @@ from __future__ import annotations
 import calendar
 import os
 import tempfile
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import orjson
@@ -19,9 +20,11 @@ from stackviz_deployer.model import ParsedArtifact, ParseRequest, ParseResult
 from stackviz_deployer.parsers import jjb
 from stackviz_deployer.parsers.artifact_name import artifact_name, safe_name
 from stackviz_deployer.parsers.blockgzip import BlockGzipWriter
-from stackviz_deployer.parsers.console_outline import MAX_SECTIONS, Kind, Outline, Section
+from stackviz_deployer.parsers.console_outline import Border, Kind, Outline, Section
 from stackviz_deployer.parsers.console_text import Lines, read_lines
+from stackviz_deployer.parsers.console_zuul import ZuulOutline, is_job_output
 from stackviz_deployer.parsers.decode import Decoder
+from stackviz_deployer.parsers.severity import LEVELS, Severity
 
 FORM = 1
 MAX_LINES = 2_000_000
@@ -32,6 +35,8 @@ _LINE_OVERHEAD = 23
 """Of ``{"date":"","line":""},``."""
 _META_SECTIONS = 100
 _MAX_NAME_CHARS = 200
+_SUFFIXES = tuple(f'","level":"{level}'.encode() for level in LEVELS)
+"""Behind the text of a line above INFO."""
 
 
 def parse(request: ParseRequest) -> ParseResult:
@@ -39,27 +44,33 @@ def parse(request: ParseRequest) -> ParseResult:
 
     Options: ``artifact_name`` (default: the file's), ``jjb_yaml_path`` and ``jjb_cache_dir`` (where
     the scripts' names come from; without the first they are numbered), ``job_name``.  The
-    text is laid out one line object a line; the index's ``first`` counts lines, its extra keys are
-    ``{"status", "lines", "sections": [{"name", "first", "count", "start_ms", "end_ms"}]}``.  The artifact's
-    meta is ``{"status", "lines", "template", "sections": [{"name", "first", "count"}]}`` (the first 100).
+    text is laid out one line object a line; one above INFO has a third key, ``level`` (one of
+    severity.LEVELS).  The index's ``first`` counts lines, its extra keys are ``{"status", "lines",
+    "levels": {"ERROR": n}, "block_levels": [[warnings, errors, criticals], ...], "sections": [{"name",
+    "first", "count", "start_ms", "end_ms", "levels"?}]}``, ``levels`` without those that do not occur.  The
+    artifact's meta is ``{"status", "lines", "levels", "template", "sections": [{"name", "first", "count"}]}``
+    (the first 100).
     An empty console gives a warning and no artifact.  Raises ParseError for an HTML page
     that is no console, TooLargeError past ``max_bytes``.
     """
     (source,) = request.inputs
     decoder = Decoder(source.path, name=source.name, max_bytes=request.max_bytes)
     warnings: list[str] = []
-    outline = Outline()
+    outline: Outline | ZuulOutline | None = None
+    severity = Severity()
     with tempfile.TemporaryFile(dir=request.out_dir) as spool:
         for lines in read_lines(decoder, name=source.name):
-            if not _spool(lines, outline, spool):
+            if outline is None:
+                outline = ZuulOutline() if is_job_output(lines, source.name) else Outline()
+            if not _spool(lines, outline, severity, spool):
                 warnings.append(f"{source.name}: only the first {MAX_LINES} lines were read.")
                 break
-        outline.close()
-        if not outline.lines:
+        if outline is None:
             warnings.append(f"{source.name}: the console is empty.")
             return ParseResult(warnings=(*decoder.warnings, *warnings), decoded_bytes=decoder.decoded_bytes)
+        outline.close()
         if outline.left_out:
-            warnings.append(f"{source.name}: all scripts beyond {MAX_SECTIONS} sections are shown as one.")
+            warnings.append(f"{source.name}: {outline.too_many}.")
         names, remaining, template = _name(outline, request.options, source.name, warnings)
         spool.seek(0)
         path = os.path.join(request.out_dir, "console.json.gz")  # noqa: PTH118 - paths are str on this side of the pipe
@@ -77,7 +88,13 @@ def parse(request: ParseRequest) -> ParseResult:
         path=path,
         blocks_path=blocks_path,
         form=FORM,
-        meta={"status": outline.status, "lines": outline.lines, "template": template, "sections": sections},
+        meta={
+            "status": outline.status,
+            "lines": outline.lines,
+            "levels": _levels(outline.sections),
+            "template": template,
+            "sections": sections,
+        },
     )
     return ParseResult(
         artifacts=(artifact,),
@@ -86,23 +103,55 @@ def parse(request: ParseRequest) -> ParseResult:
     )
 
 
-def _spool(lines: Lines, outline: Outline, spool: BinaryIO) -> bool:
+def _spool(lines: Lines, outline: Outline | ZuulOutline, severity: Severity, spool: BinaryIO) -> bool:
     """Append line objects to ``spool``; False when there are as many as there may be."""
     dates, texts = lines.split()
-    count = min(len(texts), MAX_LINES - outline.lines)
+    whole = len(texts) <= MAX_LINES - outline.lines
+    if not whole:
+        texts = texts[: MAX_LINES - outline.lines]
+        if not texts:
+            return False
     step = max(1, _PIECE_BYTES * len(texts) // (len(lines.text) + _LINE_OVERHEAD * len(texts)))
+    levels = severity.levels(lines, dates, texts)
     first = outline.lines
-    for section, start, end in outline.cut(lines, count):
+    cuts = list(outline.cut(lines, texts))
+    for at, level in levels:
+        texts[at] += _SUFFIXES[level - 1]
+    place = 0
+    for section, start, end in cuts:
         for at in range(start, end, step):
             upto = min(at + step, end)
+            begin = place
+            while place < len(levels) and levels[place][0] < upto:
+                place += 1
             ms = _first_ms(dates[at:upto])
             size = spool.write(_join(dates[at:upto], texts[at:upto]))
-            section.borders.append((size, first + at, ms))
+            counted = _count(levels[begin:place]) if place > begin else None
+            section.borders.append(Border(size, first + at, ms, counted))
             if section.start_ms is None:
                 section.start_ms = ms
         section.count += end - start
         section.end_ms = _first_ms(dates[start:end][::-1]) or section.end_ms
-    return count == len(texts)
+    return whole
+
+
+def _count(levels: list[tuple[int, int]]) -> tuple[int, ...]:
+    found = [level for _, level in levels]
+    return tuple(found.count(level) for level in range(1, len(LEVELS) + 1))
+
+
+def _sum(counts: Iterable[tuple[int, ...] | None]) -> list[int]:
+    total = [0] * len(LEVELS)
+    for count in counts:
+        if count is not None:
+            total = [a + b for a, b in zip(total, count, strict=True)]
+    return total
+
+
+def _levels(sections: list[Section]) -> dict[str, int]:
+    """How many lines of each level that occurs."""
+    total = _sum(border.levels for section in sections for border in section.borders)
+    return {name: count for name, count in zip(LEVELS, total, strict=True) if count}
 
 
 def _join(dates: list[bytes], texts: list[bytes]) -> bytes:
@@ -116,8 +165,15 @@ def _join(dates: list[bytes], texts: list[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-def _write(path: str, head: dict[str, Any], outline: Outline, names: list[str], spool: BinaryIO) -> str:
+def _write(
+    path: str,
+    head: dict[str, Any],
+    outline: Outline | ZuulOutline,
+    names: list[str],
+    spool: BinaryIO,
+) -> str:
     """Lay the artifact out; returns the path of its block index."""
+    block_levels: list[list[int]] = []
     with BlockGzipWriter(path, unit="line") as writer:
         writer.write(orjson.dumps(head)[:-1] + b',"scripts":[\n')
         for index, (name, section) in enumerate(zip(names, outline.sections, strict=True)):
@@ -125,9 +181,13 @@ def _write(path: str, head: dict[str, Any], outline: Outline, names: list[str], 
                 writer.write(b"]},\n")
             opening = b'{"name":' + orjson.dumps(name) + b',"lines":[\n'
             last = len(section.borders) - 1
-            for number, (size, ordinal, ms) in enumerate(section.borders):
-                writer.border(ordinal, ms)
-                piece = spool.read(size)
+            for number, border in enumerate(section.borders):
+                block = writer.border(border.first, border.ms)
+                if block == len(block_levels):
+                    block_levels.append([0] * len(LEVELS))
+                if border.levels is not None:
+                    block_levels[-1] = _sum((tuple(block_levels[-1]), border.levels))
+                piece = spool.read(border.size)
                 if number == last:
                     piece = piece[:-2] + b"\n"
                 writer.write(piece if number else opening + piece)
@@ -135,24 +195,34 @@ def _write(path: str, head: dict[str, Any], outline: Outline, names: list[str], 
         extra = {
             "status": outline.status,
             "lines": outline.lines,
+            "levels": _levels(outline.sections),
+            "block_levels": block_levels,
             "sections": [
-                {
-                    "name": name,
-                    "first": section.first,
-                    "count": section.count,
-                    "start_ms": section.start_ms,
-                    "end_ms": section.end_ms,
-                }
-                for name, section in zip(names, outline.sections, strict=True)
+                _section(name, section) for name, section in zip(names, outline.sections, strict=True)
             ],
         }
         return writer.close(extra)
 
 
+def _section(name: str, section: Section) -> dict[str, Any]:
+    """As the index tells of it."""
+    levels = _levels([section])
+    return {
+        "name": name,
+        "first": section.first,
+        "count": section.count,
+        "start_ms": section.start_ms,
+        "end_ms": section.end_ms,
+        **({"levels": levels} if levels else {}),
+    }
+
+
 def _name(
-    outline: Outline, options: Any, source: str, warnings: list[str]
+    outline: Outline | ZuulOutline, options: Any, source: str, warnings: list[str]
 ) -> tuple[list[str], list[str], str | None]:
     """Names of the sections, names of the scripts that never ran, and the template they are from."""
+    if isinstance(outline, ZuulOutline):
+        return [section.title[:_MAX_NAME_CHARS] for section in outline.sections], [], None
     scripts = [section for section in outline.sections if section.kind is Kind.SCRIPT]
     labels: tuple[str, ...] = ()
     template = None
@@ -185,8 +255,8 @@ def _name(
 
 
 def _fixed_name(section: Section) -> str:
-    if section.kind is Kind.SETUP:
-        return "setup"
+    if section.title:
+        return section.title
     if section.kind is Kind.PUBLISHERS:
         return "scp"  # StackViz takes the section before the last for the last script
     if section.kind is Kind.POST_BUILD:

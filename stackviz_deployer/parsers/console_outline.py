@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
+from typing import NamedTuple
 
 from attrs import define, field
 
@@ -39,6 +40,21 @@ class Kind(Enum):
     PUBLISHERS = "publishers"
     POST_BUILD = "post-build"
     """A script that a publisher ran."""
+    TASK = "task"
+    """Of a playbook (parsers.console_zuul)."""
+
+
+class Border(NamedTuple):
+    """A place where a block may end, and what follows up to the next."""
+
+    size: int
+    """Bytes."""
+    first: int
+    """Ordinal of the first line."""
+    ms: int | None
+    """Its time."""
+    levels: tuple[int, ...] | None = None
+    """How many lines of each of severity.LEVELS; None where there are none."""
 
 
 @define
@@ -47,14 +63,16 @@ class Section:
 
     kind: Kind
     first: int
+    title: str = ""
+    """Of a section that is not named after a template's scripts."""
     command: str = ""
     interpreter: str | None = None
     """``/bin/bash -xe``, if the console tells."""
     count: int = 0
     start_ms: int | None = None
     end_ms: int | None = None
-    borders: list[tuple[int, int, int | None]] = field(factory=list)
-    """(bytes, ordinal of the first line, its time) of each piece of the text."""
+    borders: list[Border] = field(factory=list)
+    """Of each piece of the text."""
     by_finish: bool = False
     """A ``Finished:`` opened it, which a script may have printed."""
 
@@ -63,7 +81,7 @@ class Outline:
     """Finds the sections; is given the lines in their order, some at a time."""
 
     def __init__(self) -> None:
-        self.sections = [Section(Kind.SETUP, 0)]
+        self.sections = [Section(Kind.SETUP, 0, title="setup")]
         self.status: str | None = None
         self.template: str | None = None
         self.job: str | None = None
@@ -74,12 +92,18 @@ class Outline:
         self._between_tasks = True
 
     @property
+    def too_many(self) -> str:
+        """What ``left_out`` means, for a person."""
+        return f"all scripts beyond {MAX_SECTIONS} sections are shown as one"
+
+    @property
     def complete(self) -> bool:
         """Whether the console tells how the build ended: it was not torn on the way."""
         return self.status is not None or self.sections[-1].kind is Kind.PUBLISHERS
 
-    def cut(self, lines: Lines, count: int) -> Iterator[tuple[Section, int, int]]:
-        """Share out ``count`` lines: (section, from, to), in order and without gaps."""
+    def cut(self, lines: Lines, texts: list[bytes]) -> Iterator[tuple[Section, int, int]]:
+        """Share out the lines, whose texts are ``texts``: (section, from, to), in order and without gaps."""
+        count = len(texts)
         if self._zuul is None:
             own = (at for at, text in lines.find(b"[Zuul] ") if text.startswith(b"[Zuul] "))
             self._zuul = next(own, _ZUUL_HEAD_LINES) < _ZUUL_HEAD_LINES

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console of a Jenkins job (formats/artifacts.md, "Globs")."""
+"""The console of a job, Jenkins' or Zuul's (formats/artifacts.md, "Globs")."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from stackviz_deployer.model import Tree
 from stackviz_deployer.scrapers.choice import Wanted, best_of_each_directory, candidates, short_names
 
-_GLOBS = ("console.html", "console.txt")
+_GLOBS = ("console.html", "console.txt", "job-output.txt")
 _DIRECTORIES = ("", "logs/")
 """Deeper ones (a VM's serial console, say) are not the job's."""
 
@@ -19,7 +19,7 @@ class ConsoleScraper:
     name = "console"
     primary = True
     globs: Sequence[str] = _GLOBS
-    looks_for = "console.html, console.txt (also .gz, .xz, .bz2)"
+    looks_for = "console.html, console.txt, job-output.txt (also .gz, .xz, .bz2)"
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:
         """None or one, the root's before that of ``logs/``."""

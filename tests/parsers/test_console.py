@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from stackviz_deployer.errors import ParseError, TooLargeError
 from stackviz_deployer.model import InputFile, ParseRequest, ParseResult
-from stackviz_deployer.parsers import console, console_outline, console_text, jjb
+from stackviz_deployer.parsers import console, console_outline, console_text, console_zuul, jjb, severity
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FIXTURES = ROOT / "tests" / "fixtures" / "console"
+ZUUL = ROOT / "tests" / "fixtures" / "zuul"
 YAML = ROOT / "tests" / "fixtures" / "jjb"
 SHARED = ROOT.parent / "shared"
 
@@ -114,7 +116,8 @@ def read(case: SynchronousTestCase, result: ParseResult) -> Any:
         case.assertTrue(script["name"])
         case.assertTrue(script["lines"], "a script without lines loses its header")
         for line in script["lines"]:
-            case.assertEqual(list(line), ["date", "line"])
+            case.assertIn(list(line), (["date", "line"], ["date", "line", "level"]))
+            case.assertIn(line.get("level", "ERROR"), severity.LEVELS)
             case.assertRegex(line["date"], r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?)?$")
             case.assertNotRegex(line["line"], r"[\x00-\x08\x0a-\x1f]")
     assert artifact.blocks_path is not None
@@ -125,8 +128,8 @@ def read(case: SynchronousTestCase, result: ParseResult) -> Any:
     first = 0
     for section, script in zip(index["sections"], data["scripts"], strict=True):
         case.assertEqual(
-            (section["name"], section["first"], section["count"]),
-            (script["name"], first, len(script["lines"])),
+            (section["name"], section["first"], section["count"], section.get("levels", {})),
+            (script["name"], first, len(script["lines"]), levels_of(script["lines"])),
         )
         first += section["count"]
     case.assertEqual(artifact.meta["lines"], len(lines))
@@ -135,8 +138,15 @@ def read(case: SynchronousTestCase, result: ParseResult) -> Any:
         artifact.meta["sections"],
         [{k: s[k] for k in ("name", "first", "count")} for s in index["sections"][:100]],
     )
+    case.assertEqual(index["levels"], levels_of(lines))
+    case.assertEqual(artifact.meta["levels"], levels_of(lines))
     check_blocks(case, Path(artifact.path).read_bytes(), index, lines)
     return data
+
+
+def levels_of(lines: list[Any]) -> dict[str, int]:
+    counts = Counter(line["level"] for line in lines if "level" in line)
+    return {level: counts[level] for level in severity.LEVELS if counts[level]}
 
 
 def check_blocks(case: SynchronousTestCase, stored: bytes, index: Any, lines: list[Any]) -> None:
@@ -149,6 +159,9 @@ def check_blocks(case: SynchronousTestCase, stored: bytes, index: Any, lines: li
             orjson.loads(line.rstrip(b",")) for line in plain.split(b"\n") if line.startswith(b'{"date"')
         ]
         case.assertEqual(found, lines[first : firsts[number + 1]])
+        levels = [level for level in index["block_levels"][number] if level]
+        case.assertEqual(levels, list(levels_of(found).values()))
+    case.assertEqual(len(index["block_levels"]), len(index["blocks"]))
 
 
 class RenderingTests(ConsoleCase):
@@ -223,6 +236,9 @@ class RenderingTests(ConsoleCase):
             expected.append({"date": date, "line": text})
         found = [line for script in data["scripts"] for line in script["lines"]]
         self.assertEqual(len(found), 21371)
+        self.assertEqual(levels_of(found), {"WARNING": 366, "ERROR": 21})
+        for line in found:
+            line.pop("level", None)
         self.assertEqual([pair for pair in zip(found, expected, strict=True) if pair[0] != pair[1]], [])
         self.assertEqual(data["status"], "FAILURE")
         self.assertEqual([s["name"] for s in data["scripts"]], ["setup", "script 1", "script 2", "scp"])
@@ -236,8 +252,9 @@ class RenderingTests(ConsoleCase):
             self.parse((FIXTURES / "console-jenkins-2013-excerpt.osloganalyze-text.txt").read_bytes())
         )
         self.assertEqual(raw, text)
-        for path in samples.glob("job-output.*.txt"):  # another scraper's business, but no harm
-            self.assertEqual(self.read(self.parse(path.read_bytes()))["remaining"], [])
+        zuul = self.read(self.parse((samples / "zuul-jobs-fixture-job-output.txt").read_bytes()))
+        self.assertEqual((len(zuul["scripts"]), zuul["status"]), (11, None))
+        self.assertEqual(zuul["scripts"][-1]["lines"][-1]["date"], "")  # not all lines have one
 
     def test_page_without_console(self) -> None:
         for page in ("<!DOCTYPE html><html><h1>404</h1>", "<html>" + "x" * 3_000_000):
@@ -506,7 +523,6 @@ class SectionTests(ConsoleCase):
 
     def test_number_of_sections(self) -> None:
         self.patch(console_outline, "MAX_SECTIONS", 4)
-        self.patch(console, "MAX_SECTIONS", 4)
         result = self.parse(stamped(build(3)))
         self.assertEqual(result.warnings, ())
         result = self.parse(stamped(build(6)))
@@ -561,11 +577,193 @@ class SectionTests(ConsoleCase):
     def outline(self, chunks: list[bytes]) -> list[tuple[str, int, int]]:
         outline = console_outline.Outline()
         for lines in console_text.read_lines(chunks, name="x"):
-            count = lines.text.count(b"\n")
-            for section, start, end in outline.cut(lines, count):
+            for section, start, end in outline.cut(lines, lines.split()[1]):
                 section.count += end - start
         outline.close()
         return [(s.kind.value, s.first, s.count) for s in outline.sections]
+
+
+def zuul(*lines: str) -> str:
+    """Lines of a job-output.txt; a banner gets its blank line."""
+    banner = re.compile(r"(?:PLAY|TASK|LOOP|RUNNING HANDLER) \[|PLAY RECAP")
+    out: list[str] = []
+    for line in lines:
+        out += ["", line] if banner.match(line) else [line]
+    return stamped(out, 6)
+
+
+class ZuulTests(ConsoleCase):
+    PATH = "opendev.org/openstack/tempest/playbooks"
+    GOOD = "host | ok: 3 changed: 1 unreachable: 0 failed: 0 skipped: 0 rescued: 0 ignored: 1"
+    BAD = "host | ok: 3 changed: 1 unreachable: 0 failed: 1"
+    AWAY = "host | ok: 3 changed: 1 unreachable: 1 failed: 0"
+
+    def playbook(
+        self, phase: str, *lines: str, result: str = "NORMAL", recap: str | None = None
+    ) -> list[str]:
+        where = f"[untrusted : {self.PATH}/{phase.lower()}.yaml@master]"
+        end = ["PLAY RECAP", recap or self.GOOD, ""] if recap != "" else []
+        return [f"{phase} START: {where}", *lines, *end, f"{phase} END RESULT_{result}: {where}"]
+
+    def sections(self, data: str | bytes, **options: Any) -> list[tuple[str, int]]:
+        document = self.read(self.parse(data, "job-output.txt", **options))
+        return [(script["name"], len(script["lines"])) for script in document["scripts"]]
+
+    def status(self, *lines: str) -> Any:
+        return self.read(self.parse(zuul("Job console starting", *lines)))["status"]
+
+    def test_whole_build(self) -> None:
+        data = (ZUUL / "job-output.assembled.txt").read_bytes()
+        for name in ("job-output.txt", "upload.log"):  # by its text, too
+            document = self.read(self.parse(data, name))
+            run = "run: playbooks/devstack-tempest.yaml"
+            self.assertEqual(
+                [(script["name"], len(script["lines"])) for script in document["scripts"]],
+                [
+                    ("setup", 8),
+                    ("pre: playbooks/base/pre.yaml", 4),
+                    ("pre: playbooks/base/pre.yaml | emit-job-header : Print job information", 8),
+                    ("pre: playbooks/base/pre.yaml | PLAY RECAP", 4),
+                    (run, 4),
+                    (f"{run} | Show a message", 4),
+                    (f"{run} | Run a shell command", 12),
+                    (f"{run} | Run tempest on loop", 16),
+                    (f"{run} | Skipped task", 4),
+                    (f"{run} | Ignored failure", 20),
+                    (f"{run} | Multi line debug", 6),
+                    (f"{run} | A task in a block", 18),
+                    (f"{run} | Recover", 4),
+                    (f"{run} | Real failure", 13),
+                    (f"{run} | PLAY RECAP", 5),
+                    ("post: playbooks/post.yaml", 2),
+                    ("post: playbooks/base/post-logs.yaml", 1),
+                ],
+            )
+            self.assertEqual(document["status"], "FAILURE")
+
+    def test_recordings(self) -> None:
+        for name, status in (
+            ("job-output.txt.gz", "FAILURE"),
+            ("job-output.real-callback-run-phase.txt", "FAILURE"),
+        ):
+            data = (ZUUL / name).read_bytes()
+            document = self.read(self.parse(data, name))
+            text = (gzip.decompress(data) if name.endswith("gz") else data).decode()
+            lines = [line["line"] for script in document["scripts"] for line in script["lines"]]
+            self.assertEqual(len(lines), len(text.splitlines()))
+            self.assertEqual(document["status"], status)
+            titles = {script["name"] for script in document["scripts"]}
+            for banner in re.findall(r"\| (?:TASK|LOOP) \[(.*)\]$", text, re.MULTILINE):
+                self.assertIn(banner, titles)
+
+    def test_nested_ansible(self) -> None:
+        """Behind a machine's name, with asterisks, or without the blank line that Zuul writes."""
+        nested = ["PLAY [x]", "TASK [y]", "PLAY RECAP", "host | ok: 1 changed: 0 unreachable: 0 failed: 3"]
+        lines = self.playbook(
+            "RUN", "PLAY [all]", "TASK [nest]", *(f"node | {line}" for line in nested),
+            "debugged:", "", "TASK [y] *******", "said", *(f" {line}" for line in nested[:2]),
+            "node | RUN START: [trusted : a/b@c]", "node | RUN END RESULT_TIMED_OUT: [trusted : a/b@c]",
+        )  # fmt: skip
+        text = zuul("Job console starting", *lines, *self.playbook("POST-RUN"))
+        text = text.replace("| said\n", "| said\n2016-06-01 12:30:00.000001 | TASK [no blank]\n")
+        document = self.read(self.parse(text))
+        run = "run: playbooks/run.yaml"
+        self.assertEqual(
+            [script["name"] for script in document["scripts"]],
+            ["setup", run, f"{run} | nest", f"{run} | PLAY RECAP", "post: playbooks/post-run.yaml",
+             "post: playbooks/post-run.yaml | PLAY RECAP"],
+        )  # fmt: skip
+        self.assertEqual(document["status"], "SUCCESS")
+
+    def test_statuses(self) -> None:
+        post = self.playbook("POST-RUN", "PLAY [all]", "TASK [logs]")[:-1]
+        run = self.playbook("RUN", "PLAY [all]", "TASK [work]")
+        self.assertEqual(self.status(*self.playbook("PRE-RUN"), *run, *post), "SUCCESS")
+        self.assertIsNone(self.status(*run))  # another playbook may have followed
+        self.assertIsNone(self.status(*run[:-3], *post))  # torn
+        self.assertIsNone(self.status(*self.playbook("RUN", recap=""), *post))  # nobody knows
+        self.assertEqual(self.status(*self.playbook("RUN", recap=self.BAD), *post), "FAILURE")
+        self.assertEqual(self.status(*self.playbook("RUN", recap=self.AWAY), *post), "FAILURE")
+        self.assertEqual(self.status(*self.playbook("PRE-RUN", recap=self.BAD), *post), "FAILURE")
+        self.assertEqual(self.status(*self.playbook("RUN", result="TIMED_OUT", recap=""), *post), "TIMED_OUT")
+        self.assertEqual(self.status(*self.playbook("RUN", result="UNREACHABLE", recap=""), *post), "FAILURE")
+        self.assertEqual(self.status(*self.playbook("RUN", result="DISK_FULL", recap=""), *post), "DISK_FULL")
+        bad_post = self.playbook("POST-RUN", recap=self.BAD)
+        self.assertEqual(self.status(*run, *bad_post, *post), "POST_FAILURE")
+        self.assertEqual(self.status(*self.playbook("RUN", recap=self.BAD), *bad_post), "FAILURE")
+        cleanup = self.playbook("CLEANUP-RUN", recap=self.BAD)
+        self.assertEqual(self.status(*run, *post, *cleanup), "SUCCESS")
+
+    def test_second_play_and_handlers(self) -> None:
+        lines = self.playbook("RUN", "PLAY [one]", "TASK [a]", "PLAY [two]", 'RUNNING HANDLER [b "c" \\ é]')
+        names = [name for name, _ in self.sections(zuul(*lines))]
+        run = "run: playbooks/run.yaml"
+        self.assertEqual(
+            names,
+            [run, f"{run} | a", f"{run} | PLAY two", f'{run} | b "c" \\ é', f"{run} | PLAY RECAP"],
+        )
+
+    def test_number_of_sections(self) -> None:
+        self.patch(console_zuul, "MAX_SECTIONS", 4)
+        lines = self.playbook("PRE-RUN", "TASK [a]", "TASK [b]"), self.playbook("RUN", "TASK [c]")
+        result = self.parse(zuul(*lines[0], *lines[1]), "job-output.txt")
+        self.assertEqual(
+            [script["name"] for script in self.read(result)["scripts"]],
+            [f"pre: playbooks/pre-run.yaml{end}" for end in ("", " | a", " | b", " | PLAY RECAP")]
+            + ["run: playbooks/run.yaml"],
+        )
+        self.assertIn("all tasks beyond 4", result.warnings[0])
+        self.patch(console_zuul, "MAX_PLAYBOOKS", 1)
+        self.assertEqual(len(self.sections(zuul(*lines[0], *lines[1]))), 4)
+
+    def test_times_of_other_machines(self) -> None:
+        """A section does not end before it begins."""
+        text = "2026-11-22 10:00:09.5 | \n2026-11-22 10:00:09.5 | TASK [a]\n2026-11-22 10:00:01 | n | x\n"
+        result = self.parse(text, "job-output.txt")
+        self.read(result)
+        path = result.artifacts[0].blocks_path
+        assert path is not None
+        last = orjson.loads(gzip.decompress(Path(path).read_bytes()))["sections"][-1]
+        self.assertEqual(
+            (last["name"], last["start_ms"], last["end_ms"]), ("a", 1795341609500, 1795341609500)
+        )
+
+    def test_short_playbook(self) -> None:
+        for path, short in (
+            ("opendev.org/opendev/base-jobs/playbooks/base/pre.yaml", "playbooks/base/pre.yaml"),
+            ("playbooks/x.yaml", "playbooks/x.yaml"),
+            ("git.example/a/b/tests/run.yaml", "tests/run.yaml"),
+            ("run.yaml", "run.yaml"),
+        ):
+            self.assertEqual(console_zuul.short_playbook(path), short)
+
+    def test_chunks_make_no_difference(self) -> None:
+        data = (ZUUL / "job-output.assembled.txt").read_bytes()
+        whole = self.outline([data])
+        self.assertEqual(whole[1], "FAILURE")
+        for size in (1, 30, 200, 1000):
+            chunks = [data[:600], *(data[i : i + size] for i in range(600, len(data), size))]
+            self.assertEqual(self.outline(chunks), whole)
+
+    def outline(self, chunks: list[bytes]) -> Any:
+        outline = console_zuul.ZuulOutline()
+        for lines in console_text.read_lines(chunks, name="x"):
+            for section, start, end in outline.cut(lines, lines.split()[1]):
+                section.count += end - start
+        outline.close()
+        return [(s.title, s.first, s.count) for s in outline.sections], outline.status
+
+    def test_jenkins_running_ansible_is_jenkins(self) -> None:
+        lines = [
+            *SETUP,
+            SCRIPT.format("/bin/sh -xe", 1),
+            "",
+            "PLAY [all]",
+            "",
+            "TASK [x]",
+            "Finished: SUCCESS",
+        ]
+        self.assertEqual(self.names(lines), ["setup", "script 1", "scp"])
 
 
 class MutationTests(SynchronousTestCase):
@@ -612,6 +810,38 @@ class MutationTests(SynchronousTestCase):
             end = at + data.draw(st.integers(0, 60))
             text[at:end] = data.draw(st.binary(max_size=30) | st.sampled_from(pieces))
         self.run_parse(bytes(text))
+
+    @settings(deadline=None)
+    @given(st.data())
+    def test_mutated_job_output(self, data: st.DataObject) -> None:
+        text = bytearray((ZUUL / "job-output.assembled.txt").read_bytes())
+        pieces = (
+            b"\n",
+            b" | \n",
+            b"TASK [",
+            b"PLAY RECAP",
+            b"RUN START: [",
+            b"RUN END RESULT_",
+            b"] ",
+            b"\\",
+            b'"',
+            b"ERROR",
+        )
+        first = len(text)
+        for _ in range(data.draw(st.integers(1, 6))):
+            at = data.draw(st.integers(0, len(text)))
+            first = min(first, at)
+            end = at + data.draw(st.integers(0, 60))
+            text[at:end] = data.draw(st.binary(max_size=30) | st.sampled_from(pieces))
+        whole = self.run_parse((ZUUL / "job-output.assembled.txt").read_bytes())
+        damaged = self.run_parse(bytes(text))
+        before = text[:first].count(b"\n") - 1
+        if before > 0 and damaged is not None:
+            lines = [
+                [line for script in found["scripts"] for line in script["lines"]]
+                for found in (whole, damaged)
+            ]
+            self.assertEqual(lines[1][:before], lines[0][:before])
 
     @settings(deadline=None)
     @given(st.integers(0, 8000), st.binary(min_size=1, max_size=200))

@@ -2,6 +2,7 @@
 """Which files of a job are taken, under which names."""
 
 import re
+from fnmatch import fnmatchcase
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,7 +83,31 @@ class SubunitTests(SynchronousTestCase):
         self.assertEqual(self.choose("tmpAb3dE_", "logs/x/tmpAb3dE_"), [("tmpAb3dE_", "tmpAb3dE_")])
         self.assertEqual(self.choose("tmpAb3"), [])
         self.assertEqual(self.choose("tmpfs_mounts.txt"), [])
-        self.assertEqual(len(self.choose("tmpAb3dE_", "testrepository.subunit")), 1)
+        for stream in ("testrepository.subunit", "logs/testrepository.subunit.gz", "tempest.subunit"):
+            self.assertEqual([path for path, _ in self.choose("tmpAb3dE_", stream)], [stream])
+
+    def test_an_empty_stream_is_none(self):
+        """What ``stestr last`` says of a run that was ended."""
+        paths = ("testrepository.subunit", "tmpab12cd34", "tmpab12cd35")
+        found = chosen(SubunitScraper(), *paths, sizes={paths[0]: 0})
+        self.assertEqual([path for path, _ in found], ["tmpab12cd34", "tmpab12cd35"])
+        self.assertEqual(chosen(SubunitScraper(), paths[0], sizes={paths[0]: 0}), [(paths[0], paths[0])])
+
+    def test_the_new_half_of_grenade_timed_out(self):
+        """The old half is whole, and lies elsewhere; what was cut off is the job's own run."""
+        self.assertEqual(
+            self.choose("logs/old/testrepository.subunit.gz", "logs/tmpab12cd34.gz"),
+            [
+                ("logs/tmpab12cd34.gz", "tmpab12cd34"),
+                ("logs/old/testrepository.subunit.gz", "testrepository.subunit"),
+            ],
+        )
+
+    def test_partial_ones_are_told_to_be_so(self):
+        (wanted,) = SubunitScraper().choose(tree("tmpab12cd34"))
+        self.assertEqual(wanted.options, {"artifact_names": ["tmpab12cd34"], "partial": True})
+        (wanted,) = SubunitScraper().choose(tree("testrepository.subunit"))
+        self.assertEqual(wanted.options, {"artifact_names": ["testrepository.subunit"]})
 
     def test_depth_on_both_sides(self):
         self.assertEqual(len(self.choose("a/b/c/d/testrepository.subunit")), 1)
@@ -132,6 +157,52 @@ class DstatTests(SynchronousTestCase):
     def test_not_the_tool_itself(self):
         self.assertEqual(self.choose("logs/dstat.txt", "logs/csv"), [])
 
+    def test_hosts_in_names(self):
+        """Also where the files' own names tell them apart."""
+        self.assertEqual(
+            self.choose("compute1/logs/dstat-csv.txt", "controller/logs/dstat-csv_log.txt"),
+            [
+                ("controller/logs/dstat-csv_log.txt", "controller/dstat-csv_log.txt"),
+                ("compute1/logs/dstat-csv.txt", "compute1/dstat-csv.txt"),
+            ],
+        )
+        self.assertEqual(
+            [name for _, name in self.choose("logs/dstat-csv.txt", "dstat-csv.txt")],
+            ["dstat-csv.txt", "logs/dstat-csv.txt"],
+        )
+
+    def fallback(self, *paths, **kwargs):
+        wanted = DstatScraper().choose(tree(*paths, **kwargs))
+        return [(w.parser, w.files[0].path, name_of(w)) for w in wanted]
+
+    def test_memory_tracker_stands_in(self):
+        memory = "controller/logs/screen-memory_tracker.txt"
+        other = "compute1/logs/screen-memory_tracker.txt.gz"
+        found = [
+            ("memory_tracker", memory, "controller/screen-memory_tracker.txt"),
+            ("memory_tracker", other, "compute1/screen-memory_tracker.txt"),
+        ]
+        self.assertEqual(self.fallback(other, memory), found)
+        self.assertEqual(self.fallback("logs/memory_tracker.txt")[0][0], "memory_tracker")
+
+    def test_memory_tracker_stays_back(self):
+        memory, csv = "logs/screen-memory_tracker.txt", "logs/dstat-csv.txt"
+        for size in (None, 5000):
+            self.assertEqual([w[0] for w in self.fallback(memory, csv, sizes={csv: size})], ["dstat"])
+
+    def test_a_header_alone(self):
+        """Debian's dstat crashes on Python 3.11 behind it: both are asked, and the CSV has nothing to say."""
+        memory, csv = "logs/screen-memory_tracker.txt", "logs/dstat-csv.txt"
+        found = self.fallback(memory, csv, sizes={csv: 608})
+        self.assertEqual([w[:2] for w in found], [("dstat", csv), ("memory_tracker", memory)])
+
+    def test_all_that_is_chosen_is_named(self):
+        """A listing is cut down to ``globs``."""
+        names = ("dstat-csv.log", "x-dstat-y-csv", "screen-memory_tracker.txt", "memory_tracker_log.txt")
+        for name in names:
+            self.assertTrue(self.fallback(name))
+            self.assertTrue(any(fnmatchcase(name, glob) for glob in DstatScraper.globs), name)
+
 
 class ConsoleTests(SynchronousTestCase):
     def choose(self, *paths):
@@ -144,7 +215,11 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual(self.choose("logs/console.txt", "console.html"), [("console.html", "console.html")])
 
     def test_other_consoles(self):
-        self.assertEqual(self.choose("logs/libvirt/console.html", "job-output.txt"), [])
+        self.assertEqual(self.choose("logs/libvirt/console.html", "a/job-output.txt"), [])
+
+    def test_zuul(self):
+        self.assertEqual(self.choose("job-output.txt.gz"), [("job-output.txt.gz", "job-output.txt")])
+        self.assertEqual(self.choose("job-output.txt", "console.html"), [("console.html", "console.html")])
 
 
 class RegistryTests(SynchronousTestCase):
