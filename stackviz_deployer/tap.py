@@ -129,7 +129,10 @@ def build(config: Config, reactor: Any) -> IService:
     cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes)
     fetcher = HttpFetcher(
         reactor,
-        allowed=(*config.log_hosts, *(urlsplit(gerrit.url).netloc for gerrit in config.gerrits)),
+        allowed=(
+            *config.log_hosts,
+            *(urlsplit(server.url).netloc for server in (*config.gerrits, *config.zuuls)),
+        ),
         private_networks=config.private_networks,
         resolve=config.resolve,
         sample_root=samples,
@@ -138,6 +141,7 @@ def build(config: Config, reactor: Any) -> IService:
         fetcher=fetcher,
         cpu=cpu,
         gerrits=config.gerrits,
+        zuuls=config.zuuls,
         samples=[Job.from_json(job) for job in json.loads((samples / "jobs.json").read_bytes())],
         limits=config.limits,
         clock=reactor,

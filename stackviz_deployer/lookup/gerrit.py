@@ -1,35 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking one Gerrit for one change, comments included.
-
-The body goes to a file and from there through a worker process: it can be megabytes, and the
-reactor has better things to do.
-"""
+"""Asking one Gerrit for one change, comments included, or for the changes that a search finds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
 
-from stackviz_deployer.errors import (
-    NotFoundError,
-    ParseError,
-    TooLargeError,
-    UpstreamInvalidError,
-    UpstreamStatusError,
-    WorkerDiedError,
-)
+from stackviz_deployer.errors import NotFoundError, QueryNotUnderstoodError, UpstreamStatusError
 from stackviz_deployer.interfaces import CpuPool, Fetcher
+from stackviz_deployer.lookup.answer import Scratch, read_json
 from stackviz_deployer.lookup.query import host_of
-from stackviz_deployer.model import GerritServer, InputFile, Limits, ParseRequest
+from stackviz_deployer.model import GerritServer, Limits, ParseResult
 
-Scratch = Callable[[], AbstractAsyncContextManager[Path]]
-"""Makes an empty directory that is gone after the ``async with``."""
-
+MAX_FOUND = 25
+"""Changes of a search; more are no choice for a person."""
 OPTIONS = urlencode([("o", "MESSAGES"), ("o", "DETAILED_ACCOUNTS"), ("o", "CURRENT_REVISION")])
 """All known since Gerrit 2.7; an option that a server does not know would be a 400."""
 
@@ -76,6 +63,15 @@ class GerritChange:
         return f"{self.server.url}{project}{self.number}"
 
 
+@frozen(kw_only=True)
+class FoundChanges:
+    """What one Gerrit found; their ``builds`` were not asked for."""
+
+    changes: tuple[GerritChange, ...]
+    more: bool
+    """Whether there are others."""
+
+
 class GerritClient:
     """Questions to Gerrits; keeps nothing."""
 
@@ -102,36 +98,39 @@ class GerritClient:
                     raise
         raise NotFoundError(f"{host_of(server)} has no change {number}, or shows it to its members alone.")
 
+    async def search(self, server: GerritServer, text: str, *, timeout_s: float) -> FoundChanges:
+        """The changes that Gerrit's query ``text`` finds.  Raises Upstream*Error naming the host."""
+        what = urlencode([("q", text), ("n", str(MAX_FOUND))])
+        try:
+            result = await self._read(server, f"changes/?{what}", timeout_s, {"kind": "changes"})
+        except UpstreamStatusError as error:
+            if error.status == 400:
+                raise QueryNotUnderstoodError(f"{host_of(server)} does not understand the search.") from error
+            raise
+        return FoundChanges(
+            changes=tuple(
+                GerritChange(server=server, builds=(), **change) for change in result.data["changes"]
+            ),
+            more=result.data["more"],
+        )
+
     async def _ask(self, server: GerritServer, name: str, timeout_s: float) -> GerritChange:
-        host = host_of(server)
-        async with self._scratch() as directory:
-            body, out = directory / "change.json", directory / "out"
-            out.mkdir()
-            await self._fetcher.fetch(
-                f"{server.url}changes/{name}?{OPTIONS}",
-                body,
-                max_bytes=self._limits.listing_bytes,
-                timeout_s=timeout_s,
-                accept="application/json",
-            )
-            request = ParseRequest(
-                parser="gerrit",
-                inputs=(InputFile(path=str(body), name=host),),
-                out_dir=str(out),
-                max_bytes=self._limits.listing_bytes,
-                options={"ci_accounts": list(server.ci_accounts), "host": host},
-            )
-            try:
-                result = await self._cpu.run(request, timeout_s=timeout_s, urgent=True)
-            except ParseError as error:
-                raise UpstreamInvalidError(error.message) from error
-            except (TooLargeError, WorkerDiedError) as error:
-                raise UpstreamInvalidError(
-                    f"{host}'s answer about change {name} could not be read: {error.message}"
-                ) from error
-        return _change(server, result.data, result.warnings)
+        options = {"ci_accounts": list(server.ci_accounts)}
+        result = await self._read(server, f"changes/{name}?{OPTIONS}", timeout_s, options)
+        builds = tuple(GerritBuild(**build) for build in result.data["builds"])
+        return GerritChange(server=server, builds=builds, warnings=result.warnings, **result.data["change"])
 
-
-def _change(server: GerritServer, data: Mapping[str, Any], warnings: tuple[str, ...]) -> GerritChange:
-    builds = tuple(GerritBuild(**build) for build in data["builds"])
-    return GerritChange(server=server, builds=builds, warnings=warnings, **data["change"])
+    async def _read(
+        self, server: GerritServer, what: str, timeout_s: float, options: Mapping[str, Any]
+    ) -> ParseResult:
+        return await read_json(
+            f"{server.url}{what}",
+            host=host_of(server),
+            parser="gerrit",
+            options=options,
+            timeout_s=timeout_s,
+            fetcher=self._fetcher,
+            cpu=self._cpu,
+            limits=self._limits,
+            scratch=self._scratch,
+        )

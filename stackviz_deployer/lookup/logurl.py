@@ -3,7 +3,9 @@
 
 CI has put logs under ``[<nn>/]<change>/<patchset>/<pipeline>/<job>/<uuid7>/`` for changes (``nn``
 = the change's last two digits; Swift containers lack it), ``<xx>/<sha>/<pipeline>/<job>/<uuid7>/``
-for what was pushed (post, release, tag), and ``periodic*/[<project>/<branch>/]<job>/<uuid7>/``.
+for what was pushed (post, release, tag), and ``periodic*/[<project>/<branch>/]<job>/<uuid7>/``.  A
+partitioned Swift has the first part at the end of the container's name (``logs_42``).  Today it is
+``<tenant>/<uuid>/`` with all 32 digits.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ _UUID = re.compile(r"[0-9a-f]{7}|[0-9a-f]{32}")
 _FULL_UUID = re.compile(r"[0-9a-f]{32}")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _PIPELINE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_TENANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
+_BUILD_NUMBER = re.compile(r"[0-9]+")
+_NODE_LOGS = ("controller", "logs")
+"""Where devstack's jobs keep the logs of their first node, below the job's root."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
 _FILE = re.compile(r".+\.[A-Za-z][A-Za-z0-9]{0,9}")
@@ -44,6 +50,8 @@ class LogUrl:
     """The commit that was pushed or tagged."""
     uuid: str | None = None
     """The build's, seven digits or all 32."""
+    tenant: str | None = None
+    """Of Zuul, when its name may stand in the path."""
     key: str | None = None
     """The part of the path that is the same on every server that had these logs."""
 
@@ -80,6 +88,14 @@ def parse_log_url(url: str) -> LogUrl:
     return _facts(f"{parts.scheme}://{host}/", segments)
 
 
+def log_url_or_none(url: str) -> LogUrl | None:
+    """As parse_log_url; None where that raises."""
+    try:
+        return parse_log_url(url)
+    except QueryNotUnderstoodError:
+        return None
+
+
 def _facts(site: str, raw: Sequence[str]) -> LogUrl:
     segments = [unquote(segment) for segment in raw]
     for start in range(len(segments)):
@@ -89,12 +105,31 @@ def _facts(site: str, raw: Sequence[str]) -> LogUrl:
             return evolve(said, root=_root(site, raw[:end]))
     for place, segment in enumerate(segments):
         if _FULL_UUID.fullmatch(segment):  # <tenant>/<build>, as Zuul uploads to Swift today
-            return LogUrl(root=_root(site, raw[: place + 1]), name=segment, uuid=segment, key=segment)
+            before = segments[place - 1] if place else ""
+            return LogUrl(
+                root=_root(site, raw[: place + 1]),
+                name=segment,
+                uuid=segment,
+                tenant=before if _TENANT.fullmatch(before) else None,
+                key=segment,
+            )
     is_file = bool(segments) and _FILE.fullmatch(segments[-1]) is not None
     kept = list(raw[:-1] if is_file else raw)
+    for place in range(1, len(kept) - 1):
+        if tuple(segments[place : place + 2]) == _NODE_LOGS:
+            kept = kept[:place]
+            break
     while kept and not kept[-1]:
         kept.pop()
-    return LogUrl(root=_root(site, kept), name=unquote(kept[-1]) if kept else site)
+    return LogUrl(root=_root(site, kept), name=_name(kept) or site)
+
+
+def _name(path: Sequence[str]) -> str:
+    """What stands last in a path; a build's number (Jenkins, Prow) with the job before it."""
+    names = [unquote(segment) for segment in path if segment]
+    if len(names) > 1 and _BUILD_NUMBER.fullmatch(names[-1]):
+        return "/".join(names[-2:])
+    return names[-1] if names else ""
 
 
 def _root(site: str, segments: Sequence[str]) -> str:
@@ -129,20 +164,24 @@ def _of_commit(segments: Sequence[str], start: int) -> _Found:
     if len(rest) < 5:
         return None
     prefix, newrev, pipeline, job, uuid = rest
-    if not (_SHA.fullmatch(newrev) and newrev[:2] == prefix and _is_build(pipeline, job, uuid)):
+    partition = prefix.rpartition("_")[2]
+    if not (_SHA.fullmatch(newrev) and newrev[:2] == partition and _is_build(pipeline, job, uuid)):
         return None
-    said = LogUrl(root="", name=job, pipeline=pipeline, newrev=newrev, uuid=uuid, key="/".join(rest))
+    key = "/".join([partition, *rest[1:]])
+    said = LogUrl(root="", name=job, pipeline=pipeline, newrev=newrev, uuid=uuid, key=key)
     return said, start + 5
 
 
 def _periodic(segments: Sequence[str], start: int) -> _Found:
     pipeline = segments[start]
+    if "_periodic" in pipeline:
+        pipeline = pipeline[pipeline.index("_periodic") + 1 :]
     if not pipeline.startswith("periodic"):
         return None
     for place in range(start + 2, len(segments)):
         job, uuid = segments[place - 1 : place + 1]
         if _is_build(pipeline, job, uuid):
-            key = "/".join(segments[start : place + 1])
+            key = "/".join([pipeline, *segments[start + 1 : place + 1]])
             return LogUrl(root="", name=job, pipeline=pipeline, uuid=uuid, key=key), place + 1
     return None
 

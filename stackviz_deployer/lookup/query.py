@@ -2,7 +2,8 @@
 """What a person pasted -> a typed query.  Pure.
 
 The forms are those of Gerrit's own router through fifteen years (the GWT interface with everything
-in the fragment, PolyGerrit with the project in the path) and what mail and chat programs make of them.
+in the fragment, PolyGerrit with the project in the path), Zuul's pages (zuul_page.py), and what mail and
+chat programs make of them.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from stackviz_deployer.errors import HostNotAllowedError, QueryNotUnderstoodError
-from stackviz_deployer.model import GerritServer
+from stackviz_deployer.lookup.zuul_page import BuildQuery, BuildsQuery, read_zuul_page, says_zuul
+from stackviz_deployer.model import GerritServer, ZuulServer
 
 MAX_QUERY_CHARS = 4096
 MAX_NUMBER = 2**31 - 1
 """Gerrit keeps changes and patchsets as Java ints."""
 
+MAX_SEARCH_CHARS = 500
+
 ACCEPTED_FORMS = (
     "a change (271726), with a patchset (271726,2 or 271726/2), a Gerrit URL of a change "
-    "(https://review.opendev.org/c/openstack/nova/+/271726/2, old forms too), a Git ref "
-    "(refs/changes/26/271726/2), the URL of a job's log directory or of a file in it, or the word 'sample'"
+    "(https://review.opendev.org/c/openstack/nova/+/271726/2, old forms too) or of a search (.../q/topic:x), "
+    "a Change-Id (I and 40 hexadecimal digits), a Git ref (refs/changes/26/271726/2), a page of Zuul "
+    "(https://zuul.opendev.org/t/openstack/build/..., buildset/..., builds?..., status/...), the UUID of a "
+    "build or buildset (32 hexadecimal digits), the URL of a job's log directory or of a file in it, "
+    "or the word 'sample'"
 )
 """For messages: what can be asked."""
 
@@ -41,6 +48,15 @@ class ChangeQuery:
 
 
 @frozen(kw_only=True)
+class SearchQuery:
+    """A search for changes, in Gerrit's own words."""
+
+    text: str
+    gerrit: GerritServer | None = None
+    """None: all configured ones are asked."""
+
+
+@frozen(kw_only=True)
 class LogUrlQuery:
     """Something on a log server, as it was pasted; whether its host is allowed is the Fetcher's to say."""
 
@@ -54,13 +70,14 @@ class SampleQuery:
     url: str | None = None
 
 
-Query = ChangeQuery | LogUrlQuery | SampleQuery
+Query = ChangeQuery | SearchQuery | BuildQuery | BuildsQuery | LogUrlQuery | SampleQuery
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WRAPPING = "\u200b\ufeff\u2060"  # invisible, and copied along from web pages
 _BARE = re.compile(r"([0-9]+)(?:[,/]([0-9]+))?/?")
 _REF = re.compile(r"refs/changes/([0-9]{2})/([0-9]+)/([0-9]+)")
 _CHANGE_ID = re.compile(r"I[0-9a-f]{40}")
+_UUID = re.compile(r"[0-9a-f]{32}")
 # One slash is what web servers leave of two when the URL stands in a path (/go/https:/...).
 _SCHEME = re.compile(r"(https?):/+", re.IGNORECASE)
 _NO_SCHEME = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?::[0-9]{1,5})?(?=[/?#])")
@@ -70,16 +87,17 @@ _LEGACY = re.compile(r"(?:/c)?/(?P<number>[0-9]+)(?P<rest>[/,].*)?", re.DOTALL)
 _OLDEST = re.compile(r"change,(?P<number>[0-9]+)(?P<rest>,.*)?")
 # "3", "1..3", "-1..3", "edit", "3..edit", "3,edit"; what is compared against comes first.
 _PATCHSET = re.compile(r"[/,](?:(?:-?[0-9]+|edit)\.\.)?(?:([0-9]+)|edit)(?:,edit)?(?:/.*)?", re.DOTALL)
-_SEARCH = re.compile(r"/(?:q|id|dashboard)(?:[/,]|$)")
-_ZUUL = re.compile(r"(?:/t/[^/]+)?/(?:build|buildset)/[0-9a-f]{32}(?:/|$)")
+# "/q/topic:x", "/q/topic:x,25" and "#/q/topic:x,n,z" (pages of it), "#q,topic:x,n,z"
+_SEARCH = re.compile(r"/?q[/,]([^,]+)(?:,.*)?", re.DOTALL)
+_BY_CHANGE_ID = re.compile(r"/id/(I[0-9a-f]{40})/?")
 
 
-def parse_query(text: str, gerrits: Sequence[GerritServer]) -> Query:
+def parse_query(text: str, gerrits: Sequence[GerritServer], zuuls: Sequence[ZuulServer] = ()) -> Query:
     """The query that ``text`` is.
 
     Blanks, angle brackets, quotes and punctuation around it are forgiven.  Raises
-    QueryNotUnderstoodError with the accepted forms, and HostNotAllowedError for a change on a
-    Gerrit that is not configured.
+    QueryNotUnderstoodError with the accepted forms, and HostNotAllowedError for a page of a
+    Gerrit or Zuul that is not configured.
     """
     if len(text) > MAX_QUERY_CHARS:
         raise _not_understood(f"This is longer than {MAX_QUERY_CHARS} characters.")
@@ -88,6 +106,8 @@ def parse_query(text: str, gerrits: Sequence[GerritServer]) -> Query:
         raise _not_understood("Nothing was asked.")
     if _CONTROL.search(text):
         raise _not_understood("There is a line break or a control character in it.")
+    if _UUID.fullmatch(text):
+        return BuildQuery(uuid=text)
     if match := _BARE.fullmatch(text):
         return ChangeQuery(number=_number(match[1]), patchset=_number(match[2]) if match[2] else None)
     if match := _REF.fullmatch(text):
@@ -98,17 +118,39 @@ def parse_query(text: str, gerrits: Sequence[GerritServer]) -> Query:
             f"{text} is no ref of a change: {match[1]} are not the last digits of {number}."
         )
     if _CHANGE_ID.fullmatch(text):
-        raise _not_understood("A Change-Id can fit several changes and is not understood; give the number.")
+        return SearchQuery(text=f"change:{text}")
     if text.lower() == "sample":
         return SampleQuery()
     if text.startswith("sample:"):
         return SampleQuery(url=text)
-    return _parse_url(text, gerrits)
+    return _parse_url(text, gerrits, zuuls)
 
 
-def host_of(server: GerritServer) -> str:
-    """``host`` or ``host:port`` of a configured Gerrit, as entries and messages name it."""
+def zuul_query(url: str, zuuls: Sequence[ZuulServer]) -> BuildQuery | BuildsQuery | None:
+    """What a page of a configured Zuul shows; None for any other URL."""
+    try:
+        parts = urlsplit(url)
+        netloc = _netloc(parts)
+    except ValueError:
+        return None
+    for zuul, base in _zuul_sites(parts, netloc, zuuls):
+        found = read_zuul_page(parts.path[len(base) :], parts.query, zuul)
+        if found is not None:
+            return found
+    return None
+
+
+def host_of(server: GerritServer | ZuulServer) -> str:
+    """``host`` or ``host:port`` of a configured server, as entries and messages name it."""
     return _netloc(urlsplit(server.url))
+
+
+def host_in(url: str | None) -> str | None:
+    """``host`` or ``host:port`` of any URL; None when it has none."""
+    try:
+        return (url and _netloc(urlsplit(url))) or None
+    except ValueError:
+        return None
 
 
 def _unwrap(text: str) -> str:
@@ -120,7 +162,7 @@ def _unwrap(text: str) -> str:
     return text
 
 
-def _parse_url(text: str, gerrits: Sequence[GerritServer]) -> Query:
+def _parse_url(text: str, gerrits: Sequence[GerritServer], zuuls: Sequence[ZuulServer]) -> Query:
     if match := _SCHEME.match(text):
         url = f"{match[1].lower()}://{text[match.end() :]}"
     elif match := _NO_SCHEME.match(text):
@@ -134,25 +176,28 @@ def _parse_url(text: str, gerrits: Sequence[GerritServer]) -> Query:
         netloc = ""
     if not netloc:
         raise _not_understood("This URL has no valid host.")
+    page = zuul_query(url, zuuls)
+    if page is not None:
+        return page
     own = False
     for server, base in _sites(netloc, gerrits):
-        own = True
-        inside = f"{parts.path}/"
-        if inside.startswith(base):
-            found = _change_in(parts, len(base) - 1)
-            if found is not None:
-                return ChangeQuery(
-                    number=found.number, patchset=found.patchset, project=found.project, gerrit=server
-                )
+        below = f"{parts.path}/".startswith(base)
+        own = own or below or _says_gerrit(parts)
+        if below:
+            asked = _change_in(parts, len(base) - 1) or _search_in(parts, len(base) - 1)
+            if asked is not None:
+                return evolve(asked, gerrit=server)
     if own:
-        if any(_SEARCH.match(place) for place in _places(parts, 0)):
-            raise _not_understood(f"A search on {netloc} can fit several changes; open one and give its URL.")
-        raise _not_understood(f"This page of {netloc} is not about one change.")
+        raise _not_understood(f"This page of {netloc} is not about changes.")
+    if any(_zuul_sites(parts, netloc, zuuls)):
+        raise _not_understood(f"This page of {netloc} is not about builds.")
     if not _SCHEME.match(text):
         raise _not_understood("This is neither a change nor a complete URL (it starts with http).")
-    if _ZUUL.search(parts.path):
-        raise _not_understood(
-            "Zuul's build pages are not understood yet; give the URL of the build's log directory."
+    if says_zuul(parts.path):
+        known = ", ".join(host_of(zuul) for zuul in zuuls) or "none"
+        raise HostNotAllowedError(
+            f"{netloc} is not a configured Zuul (configured: {known}); ask the operator to add it, "
+            "or give the URL of the build's log directory."
         )
     if _says_gerrit(parts) and _change_in(parts, 0) is not None:
         known = ", ".join(host_of(server) for server in gerrits) or "none"
@@ -175,6 +220,19 @@ def _sites(netloc: str, gerrits: Sequence[GerritServer]) -> Iterator[tuple[Gerri
                 # The old name may have had the new one's path, one of its own, or none.
                 bases = {own.path or "/", f"/{path.strip('/')}/" if path else "/"}
                 found.extend((server, base) for base in bases)
+    yield from sorted(found, key=lambda site: -len(site[1]))
+
+
+def _zuul_sites(
+    parts: SplitResult, netloc: str, zuuls: Sequence[ZuulServer]
+) -> Iterator[tuple[ZuulServer, str]]:
+    """Configured Zuuls that a URL lies below, each with its path; the most specific first."""
+    found = []
+    for zuul in zuuls:
+        own = urlsplit(zuul.url)
+        base = own.path or "/"
+        if _netloc(own) == netloc and f"{parts.path}/".startswith(base):
+            found.append((zuul, base))
     yield from sorted(found, key=lambda site: -len(site[1]))
 
 
@@ -209,6 +267,19 @@ def _change_in(parts: SplitResult, skip: int) -> ChangeQuery | None:
         wanted = None if patchset is None or not (patchset[1] or "").strip("0") else _number(patchset[1])
         project = match.groupdict().get("project")
         return ChangeQuery(number=_number(match["number"]), patchset=wanted, project=project)
+    return None
+
+
+def _search_in(parts: SplitResult, skip: int) -> SearchQuery | None:
+    for place in (parts.fragment, parts.path[skip:].removeprefix("/%23").removeprefix("/#")):
+        if match := _BY_CHANGE_ID.fullmatch(place):
+            return SearchQuery(text=f"change:{match[1]}")
+        if match := _SEARCH.fullmatch(place):
+            # Blanks travel as "+", and what Gerrit's own pages encode they encode twice.
+            text = unquote(unquote(match[1].replace("+", " "))).strip()
+            if not text or len(text) > MAX_SEARCH_CHARS or _CONTROL.search(text):
+                raise _not_understood(f"A search has 1 to {MAX_SEARCH_CHARS} characters.")
+            return SearchQuery(text=text)
     return None
 
 

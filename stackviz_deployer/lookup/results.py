@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The builds of a change -> the entries of ``/api/list``.  Pure."""
+"""Builds -> the entries of ``/api/list``.  Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from stackviz_deployer.errors import QueryNotUnderstoodError
-from stackviz_deployer.lookup.gerrit import GerritBuild, GerritChange
-from stackviz_deployer.lookup.logurl import LogUrl, parse_log_url
-from stackviz_deployer.lookup.query import host_of
-from stackviz_deployer.model import Build, Job
+from stackviz_deployer.lookup.builds import CiBuild, newest_first
+from stackviz_deployer.lookup.gerrit import GerritChange
+from stackviz_deployer.lookup.logurl import LogUrl, log_url_or_none
+from stackviz_deployer.lookup.query import host_in, host_of
+from stackviz_deployer.lookup.zuul import ZuulBuild
+from stackviz_deployer.model import Build, GerritServer, Job
 
 Refusal = Callable[[str], str | None]
 """Why a URL would never be fetched; None when it may be."""
@@ -25,26 +26,77 @@ _DIGITS = re.compile(r"([0-9]{1,18})")
 _NO_DIRECTORY = "The address is no directory of logs."
 
 
-def patchsets(change: GerritChange) -> tuple[int, ...]:
+@frozen(kw_only=True)
+class Subject:
+    """What builds are of: a change, or a branch or a tag."""
+
+    change: int | None = None
+    project: str | None = None
+    title: str | None = None
+    url: str | None = None
+    """Where a person reads it."""
+    gerrit: str | None = None
+
+    def url_of(self, patchset: int | None) -> str | None:
+        """Where a person reads that patchset."""
+        if self.url is None or patchset is None or self.gerrit is None:
+            return self.url
+        return f"{self.url}/{patchset}"
+
+
+def subject_of_change(change: GerritChange) -> Subject:
+    """As Gerrit knows it."""
+    return Subject(
+        change=change.number,
+        project=change.project,
+        title=change.subject,
+        url=change.url,
+        gerrit=host_of(change.server),
+    )
+
+
+def subject_of_build(build: ZuulBuild) -> Subject:
+    """As far as Zuul knows it."""
+    # Changes of other kinds (pull requests) have a number and a page, too.
+    is_gerrit = build.change is not None and (build.ref or "").startswith("refs/changes/")
+    return Subject(
+        change=build.change,
+        project=build.project,
+        url=build.ref_url.rstrip("/") if build.ref_url else None,
+        gerrit=host_in(build.ref_url) if is_gerrit else None,
+    )
+
+
+def is_of(build: ZuulBuild, change: GerritChange) -> bool:
+    """Whether a build is of this change, not of another Gerrit's with the same number."""
+    same_project = build.project is not None and build.project == change.project
+    return build.change == change.number and (same_project or is_on(build, change.server))
+
+
+def is_on(build: ZuulBuild, server: GerritServer) -> bool:
+    """Whether the build's change lives there; a build that does not say where is believed to."""
+    host = host_in(build.ref_url)
+    aliases = {alias.lower().partition("/")[0] for alias in server.aliases}
+    return host is None or host == host_of(server) or host in aliases
+
+
+def patchsets(builds: Iterable[CiBuild]) -> tuple[int, ...]:
     """Those with results, newest first."""
-    found = {build.patchset for build in change.builds if build.patchset is not None}
+    found = {build.patchset for build in builds if build.patchset is not None}
     return tuple(sorted(found, reverse=True))
 
 
-def grouped(change: GerritChange, patchset: int | None) -> list[list[GerritBuild]]:
-    """The builds of a patchset by CI, pipeline and job, newest first: check, gate, then by name.
-
-    ``patchset`` None: those that nobody says the patchset of.
-    """
-    groups: dict[tuple[str, str | None, str], list[GerritBuild]] = {}
-    for build in change.builds:
-        if build.patchset == patchset:
-            groups.setdefault((build.ci, build.pipeline, build.name), []).append(build)
-    return sorted(groups.values(), key=lambda group: _order(group[0]))
+def grouped(builds: Iterable[CiBuild]) -> list[list[CiBuild]]:
+    """By patchset, CI, pipeline and job: the newest patchset first, then check, gate, then by name."""
+    groups: dict[object, list[CiBuild]] = {}
+    for build in builds:
+        key = (build.patchset, build.ci, build.pipeline, build.name)
+        groups.setdefault(key, []).append(build)
+    return sorted((newest_first(group) for group in groups.values()), key=lambda group: _order(group[0]))
 
 
-def job_of(change: GerritChange, group: Sequence[GerritBuild], refusal: Refusal) -> Job:
-    """The entry for the builds of one job, the newest counts.
+def job_of(subject: Subject, group: Sequence[CiBuild], refusal: Refusal) -> Job:
+    """The entry for the builds of one job, the first counts.
 
     An address that ``refusal`` refuses is replaced by its reason.
     """
@@ -59,15 +111,16 @@ def job_of(change: GerritChange, group: Sequence[GerritBuild], refusal: Refusal)
         status=newest.result,
         pipeline=newest.pipeline,
         ci_username=newest.ci,
-        change_id=change.number,
+        change_id=subject.change,
         revision=newest.patchset,
-        change_project=change.project,
-        change_subject=change.subject,
-        change_url=_change_url(change, newest.patchset),
-        gerrit=host_of(change.server),
+        change_project=subject.project,
+        change_subject=subject.title,
+        change_url=subject.url_of(newest.patchset),
+        gerrit=subject.gerrit,
         voting=newest.voting,
         duration=newest.duration,
         finished_ms=newest.finished_ms,
+        manifest_url=_manifest(newest, url, refusal),
         builds=tuple(
             Build(
                 url=_address(build, refusal)[0],
@@ -80,19 +133,8 @@ def job_of(change: GerritChange, group: Sequence[GerritBuild], refusal: Refusal)
     )
 
 
-def find_build(change: GerritChange, wanted: LogUrl) -> GerritBuild | None:
-    """The build whose logs lie there, on whatever server the comment says."""
-    if wanted.key is not None and wanted.uuid is not None:
-        for build in change.builds:
-            if build.url is not None and wanted.uuid in build.url:
-                said = _said(build.url)
-                if said is not None and said.key == wanted.key:
-                    return build
-    return None
-
-
-def job_at(said: LogUrl, change: GerritChange | None, build: GerritBuild | None) -> Job:
-    """The entry for a log directory: what its URL says, filled in with what Gerrit knows."""
+def job_at(said: LogUrl, subject: Subject | None, build: CiBuild | None, refusal: Refusal) -> Job:
+    """The entry for a log directory: what its URL says, filled in with what is known."""
     job = Job(
         url=said.root,
         name=said.name,
@@ -100,52 +142,55 @@ def job_at(said: LogUrl, change: GerritChange | None, build: GerritBuild | None)
         change_id=said.change,
         revision=said.patchset,
     )
-    if change is not None:
-        job = evolve(
-            job,
-            change_project=change.project,
-            change_subject=change.subject,
-            change_url=_change_url(change, said.patchset),
-            gerrit=host_of(change.server),
-        )
     if build is not None:
         job = evolve(
             job,
+            name=build.name,
             status=build.result,
+            pipeline=said.pipeline or build.pipeline,
+            revision=said.patchset or build.patchset,
             ci_username=build.ci,
             voting=build.voting,
             duration=build.duration,
             finished_ms=build.finished_ms,
+            manifest_url=_manifest(build, said.root, refusal),
+        )
+    if subject is not None:
+        job = evolve(
+            job,
+            change_id=said.change or subject.change,
+            change_project=subject.project,
+            change_subject=subject.title,
+            change_url=subject.url_of(job.revision),
+            gerrit=subject.gerrit,
         )
     return job
 
 
-def _said(url: str | None) -> LogUrl | None:
-    try:
-        return None if url is None else parse_log_url(url)
-    except QueryNotUnderstoodError:
+def _manifest(build: CiBuild, root: str | None, refusal: Refusal) -> str | None:
+    """The manifest's address, when it lists what lies at ``root`` and may be fetched."""
+    if build.manifest_url is None or build.url is None or root is None:
         return None
+    said = log_url_or_none(build.url)
+    same = said is not None and said.root == root
+    return build.manifest_url if same and refusal(build.manifest_url) is None else None
 
 
-def _address(build: GerritBuild, refusal: Refusal) -> tuple[str | None, str | None]:
+def _address(build: CiBuild, refusal: Refusal) -> tuple[str | None, str | None]:
     """Where the logs lie, or why they cannot be scraped."""
     if build.url is None:
         return None, build.reason
-    said = _said(build.url)
+    said = log_url_or_none(build.url)
     if said is None:
         return None, _NO_DIRECTORY
     refused = refusal(said.root)
     return (said.root, None) if refused is None else (None, refused)
 
 
-def _change_url(change: GerritChange, patchset: int | None) -> str:
-    return change.url if patchset is None else f"{change.url}/{patchset}"
-
-
-def _order(build: GerritBuild) -> tuple[object, ...]:
+def _order(build: CiBuild) -> tuple[object, ...]:
     pipeline = build.pipeline or ""
     rank = _PIPELINES.index(pipeline) if pipeline in _PIPELINES else len(_PIPELINES) + (not pipeline)
-    return (rank, _natural(pipeline), _natural(build.name), build.ci)
+    return (-(build.patchset or 0), rank, _natural(pipeline), _natural(build.name), build.ci)
 
 
 def _natural(name: str) -> tuple[tuple[str, int], ...]:

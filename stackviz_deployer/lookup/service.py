@@ -1,61 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what was pasted to jobs: the ``Lookup`` of interfaces.py.
-
-Every question to a Gerrit goes through one place that shares answers: a person's list, the scrape
-that follows it and everybody who asks for the same change within half a minute cost one request.
-"""
+"""From what was pasted to jobs: the ``Lookup`` of interfaces.py."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn, cast
+from collections.abc import Iterable, Sequence
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from stackviz_deployer.errors import (
     HostNotAllowedError,
     NotFoundError,
     QueryNotUnderstoodError,
     StackvizError,
-    UpstreamTimeoutError,
 )
 from stackviz_deployer.interfaces import CpuPool, Fetcher
-from stackviz_deployer.lookup.gerrit import GerritChange, GerritClient, Scratch
-from stackviz_deployer.lookup.logurl import LogUrl, parse_log_url
+from stackviz_deployer.lookup.answer import Scratch
+from stackviz_deployer.lookup.builds import CiBuild, merged
+from stackviz_deployer.lookup.describe import Describer
+from stackviz_deployer.lookup.gerrit import FoundChanges, GerritChange
+from stackviz_deployer.lookup.logurl import parse_log_url
 from stackviz_deployer.lookup.query import (
     ChangeQuery,
     LogUrlQuery,
     SampleQuery,
+    SearchQuery,
     host_of,
     parse_query,
+    zuul_query,
 )
-from stackviz_deployer.lookup.recent import Recent
-from stackviz_deployer.lookup.results import find_build, grouped, job_at, job_of, patchsets
-from stackviz_deployer.model import Answer, GerritServer, Job, Limits
+from stackviz_deployer.lookup.results import (
+    Subject,
+    grouped,
+    is_of,
+    is_on,
+    job_of,
+    patchsets,
+    subject_of_build,
+    subject_of_change,
+)
+from stackviz_deployer.lookup.sources import Asked, Sources, together
+from stackviz_deployer.lookup.zuul import Question, ZuulBuild
+from stackviz_deployer.lookup.zuul_page import BuildQuery, BuildsQuery
+from stackviz_deployer.model import Answer, Choice, GerritServer, Job, Limits, ZuulServer
 
 FIND_SECONDS = 20.0
-"""How long a person waits for an answer."""
+"""How long a person waits for an answer of a server."""
 DESCRIBE_SECONDS = 8.0
 """How long a scrape waits for facts that it can do without."""
-KEEP_SECONDS = 30.0
-KEEP_BUILDS = 50_000
-"""Of all kept answers together, some 30 MB."""
 TURN_BUILDS = 200
 """How many are made into entries at a stretch: some 10 ms."""
+MAX_CHANGES_ASKED = 3
+"""Changes that Gerrit is asked about for the builds of one Zuul page."""
 SAMPLE = "sample:"
 
-_Key = tuple[str, str | None, int]
-_Outcome = tuple[GerritServer, GerritChange | StackvizError]
 
-log = Logger()
+@frozen(kw_only=True)
+class _Found:
+    """A subject and its builds."""
+
+    subject: Subject
+    builds: list[CiBuild]
 
 
 class LookupService:
-    """Implements interfaces.Lookup with the configured Gerrits and the jobs of the package."""
+    """Implements interfaces.Lookup with the configured Gerrits and Zuuls and the jobs of the package."""
 
     def __init__(
         self,
@@ -63,6 +73,7 @@ class LookupService:
         fetcher: Fetcher,
         cpu: CpuPool,
         gerrits: Sequence[GerritServer],
+        zuuls: Sequence[ZuulServer] = (),
         samples: Sequence[Job],
         limits: Limits,
         clock: IReactorTime,
@@ -70,34 +81,58 @@ class LookupService:
         find_timeout_s: float = FIND_SECONDS,
         describe_timeout_s: float = DESCRIBE_SECONDS,
     ) -> None:
-        """``samples`` are the package's own jobs; ``scratch`` makes directories for Gerrit's answers."""
+        """``samples`` are the package's own jobs; ``scratch`` makes directories for others' answers."""
         self._find_timeout_s = find_timeout_s
         self._describe_timeout_s = describe_timeout_s
         self._fetcher = fetcher
-        self._gerrits = tuple(gerrits)
         self._samples = tuple(samples)
         self._clock = clock
-        self._client = GerritClient(fetcher=fetcher, cpu=cpu, limits=limits, scratch=scratch)
-        self._recent: Recent[_Key, GerritChange] = Recent(
-            clock, ttl_s=KEEP_SECONDS, max_cost=KEEP_BUILDS, cost=lambda change: 50 + len(change.builds)
+        self._sources = Sources(
+            gerrits=gerrits,
+            zuuls=zuuls,
+            fetcher=fetcher,
+            cpu=cpu,
+            limits=limits,
+            clock=clock,
+            scratch=scratch,
+            work_timeout_s=find_timeout_s,
         )
+        self._describer = Describer(self._sources, clock, self._refusal)
 
     async def find(self, q: str) -> Answer:
         """As in interfaces.Lookup."""
-        query = parse_query(q, self._gerrits)
+        query = parse_query(q, self._sources.gerrits, self._sources.zuuls)
         if isinstance(query, ChangeQuery):
             return await self._find_change(query)
+        if isinstance(query, SearchQuery):
+            return await self._find_changes(query)
+        if isinstance(query, BuildQuery | BuildsQuery):
+            return await self._find_builds(query, self._find_timeout_s)
         if isinstance(query, LogUrlQuery):
-            job, warnings = await self._describe(query.url, self._find_timeout_s)
+            job, warnings = await self._at(query.url, self._find_timeout_s)
             return Answer(results=(job,), warnings=warnings)
         return Answer(results=self._samples if query.url is None else (self._sample(query),))
 
     async def describe(self, url: str) -> Job:
-        """As in interfaces.Lookup."""
+        """As in interfaces.Lookup; of a page of Zuul about one build, the job that it shows."""
         if url.startswith(SAMPLE):
             return self._sample(SampleQuery(url=url))
-        job, _ = await self._describe(url, self._describe_timeout_s)
-        return job
+        page = zuul_query(url, self._sources.zuuls)
+        if page is None:
+            job, _ = await self._at(url, self._describe_timeout_s)
+            return job
+        found = (await self._find_builds(page, self._describe_timeout_s)).results
+        if len(found) != 1:
+            raise QueryNotUnderstoodError("This page of Zuul shows several builds; give the URL of one.")
+        if found[0].url is None:
+            raise NotFoundError(found[0].reason or "The build has no logs.")
+        return found[0]
+
+    async def _at(self, url: str, timeout_s: float) -> tuple[Job, tuple[str, ...]]:
+        """The job at a log address, and which sources could not be asked about it."""
+        said = parse_log_url(url)
+        self._fetcher.check(said.root)
+        return await self._describer.describe(said, timeout_s)
 
     def _sample(self, query: SampleQuery) -> Job:
         wanted = (query.url or "").rstrip("/") + "/"
@@ -107,120 +142,150 @@ class LookupService:
         raise NotFoundError(f"There is no {wanted[:200]}; ask for 'sample' to see the sample jobs.")
 
     async def _find_change(self, query: ChangeQuery) -> Answer:
-        servers = self._gerrits if query.gerrit is None else (query.gerrit,)
-        if not servers:
+        """Gerrit's comments and Zuul's records, asked at the same time."""
+        servers = self._sources.gerrits if query.gerrit is None else (query.gerrit,)
+        if not servers and not self._sources.zuuls:
             raise NotFoundError("No Gerrit is configured; give the URL of a log directory instead.")
-        outcomes = await self._ask(servers, query.number, query.project, self._find_timeout_s)
-        found = []
-        failed: list[StackvizError] = []
-        absent: list[StackvizError] = []
-        for server, outcome in outcomes:
-            if isinstance(outcome, NotFoundError):
-                absent.append(outcome)
-            elif isinstance(outcome, StackvizError):
-                failed.append(outcome)
-            elif query.patchset is not None and query.patchset > (outcome.patchset or query.patchset):
+        filters = [("change", str(query.number))]
+        if query.patchset is not None:
+            filters.append(("patchset", str(query.patchset)))
+        outcomes, asked = await together(
+            self._sources.changes(servers, query.number, query.project, self._find_timeout_s),
+            self._sources.builds([Question(kind="builds", filters=tuple(filters))], self._find_timeout_s),
+        )
+        failed = [error for error in outcomes if isinstance(error, StackvizError)]
+        absent = [error for error in failed if isinstance(error, NotFoundError)]
+        failed = [error for error in failed if error not in absent]
+        changes = [change for change in outcomes if isinstance(change, GerritChange)]
+        there = []
+        for change in changes:
+            if query.patchset is not None and query.patchset > (change.patchset or query.patchset):
                 absent.append(
                     NotFoundError(
-                        f"Change {query.number} on {host_of(server)} has no patchset {query.patchset}; "
-                        f"its newest is {outcome.patchset}."
+                        f"Change {query.number} on {host_of(change.server)} has no patchset "
+                        f"{query.patchset}; its newest is {change.patchset}."
                     )
                 )
             else:
-                found.append(outcome)
-        if not found:
+                there.append(change)
+        found = _by_change(there, [b for b in asked.builds if b.change == query.number], query.gerrit)
+        if not found and failed:
             # Whoever could not be asked may have it: "not found" would be a guess.
-            raise failed[0] if failed else _joined(absent)
-        warnings = [error.message for error in failed]
+            raise failed[0]
+        if not found:
+            raise NotFoundError(" ".join(error.message for error in (*absent, *asked.failed)))
         results: list[Job] = []
-        for change in found:
-            newest = next(iter(patchsets(change)), None)
-            patchset = newest if query.patchset is None else query.patchset
-            results.extend(await self._jobs(change, patchset))
-            warnings.extend(change.warnings)
-        message = None if results else " ".join(_nothing_yet(change, query.patchset) for change in found)
-        return Answer(results=tuple(results), message=message, warnings=tuple(warnings))
+        for one in found:
+            newest = next(iter(patchsets(one.builds)), None)
+            results.extend(await self._jobs(one, newest if query.patchset is None else query.patchset))
+        message = None if results else " ".join(_nothing_yet(one, query) for one in found)
+        warnings = [error.message for error in (*failed, *asked.failed, *asked.absent)]
+        warnings += [warning for change in there for warning in change.warnings]
+        return Answer(results=tuple(results), message=message, warnings=_once(warnings, asked.warnings))
 
-    async def _jobs(self, change: GerritChange, patchset: int | None) -> list[Job]:
-        """The entries of a patchset; the reactor has its turn now and then, there can be thousands."""
+    async def _find_changes(self, query: SearchQuery) -> Answer:
+        """The change that a search finds, or the choice between several."""
+        servers = self._sources.gerrits if query.gerrit is None else (query.gerrit,)
+        if not servers:
+            raise NotFoundError("No Gerrit is configured; give the URL of a log directory instead.")
+        outcomes = await self._sources.search(servers, query.text, self._find_timeout_s)
+        failed = [outcome for outcome in outcomes if isinstance(outcome, StackvizError)]
+        answers = [outcome for outcome in outcomes if isinstance(outcome, FoundChanges)]
+        changes = [change for answer in answers for change in answer.changes]
+        if not changes and failed:
+            raise failed[0]
+        warnings = _once(error.message for error in failed)
+        if not changes:
+            hosts = " and ".join(host_of(server) for server in servers)
+            raise NotFoundError(f"{hosts}: no change fits {query.text[:200]}, or only for members.")
+        more = any(answer.more for answer in answers)
+        if len(changes) == 1 and not more:
+            (only,) = changes
+            answer = await self._find_change(
+                ChangeQuery(number=only.number, gerrit=only.server, project=only.project)
+            )
+            return Answer(
+                results=answer.results, message=answer.message, warnings=_once(warnings, answer.warnings)
+            )
+        choices = tuple(
+            Choice(
+                q=change.url,
+                change_id=change.number,
+                change_project=change.project or "",
+                change_subject=change.subject or "",
+                change_branch=change.branch,
+            )
+            for change in changes
+        )
+        message = f"{len(choices)} changes fit" + (", the newest of many." if more else ".")
+        return Answer(choices=choices, message=message, warnings=warnings)
+
+    async def _find_builds(self, query: BuildQuery | BuildsQuery, timeout_s: float) -> Answer:
+        """The builds of a page of Zuul, or with a UUID."""
+        if not self._sources.zuuls:
+            raise NotFoundError("No Zuul is configured; give the URL of the build's log directory instead.")
+        until = self._clock.seconds() + timeout_s
+        asked = await self._sources.builds(_questions(query), timeout_s, zuul=query.zuul, tenant=query.tenant)
+        if not asked.builds:
+            return self._no_builds(query, asked)
+        left = max(until - self._clock.seconds(), 0.0)
+        changes, warnings = await self._changes_of(asked.builds, left)
+        results: list[Job] = []
+        for one in _by_change(changes, asked.builds, None, comments=False):
+            results.extend(await self._jobs(one))
+        # A UUID is found once: that others could not be asked does not matter.
+        if isinstance(query, BuildsQuery):
+            warnings += [error.message for error in (*asked.failed, *asked.absent)]
+        return Answer(results=tuple(results), warnings=_once(warnings, asked.warnings))
+
+    def _no_builds(self, query: BuildQuery | BuildsQuery, asked: Asked) -> Answer:
+        if asked.answered:
+            warnings = _once(error.message for error in asked.failed)
+            if not asked.failed or isinstance(query, BuildsQuery):
+                return Answer(message="Zuul has no builds there.", warnings=warnings)
+        if asked.failed:
+            raise asked.failed[0]
+        if isinstance(query, BuildQuery):
+            zuuls = self._sources.zuuls if query.zuul is None else (query.zuul,)
+            hosts = " and ".join(host_of(zuul) for zuul in zuuls)
+            what = query.kind or "build or buildset"
+            raise NotFoundError(f"{hosts}: there is no {what} {query.uuid}, or only for members.")
+        raise NotFoundError(" ".join(_once(error.message for error in asked.absent)))
+
+    async def _changes_of(
+        self, builds: Sequence[ZuulBuild], timeout_s: float
+    ) -> tuple[list[GerritChange], list[str]]:
+        """What Gerrit knows of the changes of the builds, when they are few; and who could not be asked."""
+        ones = {(build.change, build.project, build.ref_url): build for build in builds}
+        changes: list[GerritChange] = []
+        warnings: list[str] = []
+        if len(ones) > MAX_CHANGES_ASKED:
+            return changes, warnings
+        for (number, project, _), build in ones.items():
+            if number is None:
+                continue
+            servers = [server for server in self._sources.gerrits if is_on(build, server)]
+            for outcome in await self._sources.changes(servers, number, project, timeout_s):
+                if isinstance(outcome, GerritChange):
+                    changes.append(outcome)
+                elif not isinstance(outcome, NotFoundError):
+                    warnings.append(outcome.message)
+        return changes, warnings
+
+    async def _jobs(self, found: _Found, *wanted: int | None) -> list[Job]:
+        """The entries, of the wanted patchset if one is.
+
+        The reactor has its turn now and then, there can be thousands.
+        """
         jobs: list[Job] = []
         builds = 0
-        for group in grouped(change, patchset):
+        for group in grouped(build for build in found.builds if not wanted or build.patchset in wanted):
             if builds > TURN_BUILDS:
                 await deferLater(self._clock, 0)
                 builds = 0
-            jobs.append(job_of(change, group, self._refusal))
+            jobs.append(job_of(found.subject, group, self._refusal))
             builds += len(group)
         return jobs
-
-    async def _describe(self, url: str, timeout_s: float) -> tuple[Job, tuple[str, ...]]:
-        """The job at a log address, and which sources could not be asked about it."""
-        said = parse_log_url(url)
-        self._fetcher.check(said.root)
-        if said.change is None or not self._gerrits:
-            return job_at(said, None, None), ()
-        recent = [change for change in self._recent.values() if change.number == said.change]
-        for change in recent:
-            if (build := find_build(change, said)) is not None:
-                return job_at(said, change, build), change.warnings
-        try:
-            outcomes = await self._ask(self._gerrits, said.change, None, timeout_s)
-        except CancelledError:
-            raise
-        except Exception:  # noqa: BLE001  a scrape goes on without these facts, whatever is wrong with us
-            log.failure("describing {url}", url=said.root)
-            return job_at(said, None, None), ("What Gerrit knows could not be read; see the log.",)
-        return self._filled_in(said, outcomes)
-
-    def _filled_in(self, said: LogUrl, outcomes: Sequence[_Outcome]) -> tuple[Job, tuple[str, ...]]:
-        changes = [outcome for _, outcome in outcomes if isinstance(outcome, GerritChange)]
-        warnings = tuple(
-            outcome.message
-            for _, outcome in outcomes
-            if isinstance(outcome, StackvizError) and not isinstance(outcome, NotFoundError)
-        )
-        for change in changes:
-            if (build := find_build(change, said)) is not None:
-                return job_at(said, change, build), change.warnings
-        if len(changes) == 1 and not warnings:
-            return job_at(said, changes[0], None), changes[0].warnings
-        if len(changes) > 1:
-            hosts = " and ".join(host_of(change.server) for change in changes)
-            warnings += (f"{hosts} both have a change {said.change}; which one this job is of is not known.",)
-        return job_at(said, None, None), warnings
-
-    async def _ask(
-        self, servers: Sequence[GerritServer], number: int, project: str | None, timeout_s: float
-    ) -> list[_Outcome]:
-        """What each says of the change; all are asked at once, each for so long."""
-        asked = [self._ask_one(server, number, project, timeout_s) for server in servers]
-        answers = await DeferredList(asked, consumeErrors=True)
-        outcomes: list[_Outcome] = []
-        # DeferredList's type forgets that the second of a pair may be a Failure.
-        for server, (_, answer) in zip(
-            servers, cast("list[tuple[bool, GerritChange | Failure]]", answers), strict=True
-        ):
-            if isinstance(answer, GerritChange):
-                outcomes.append((server, answer))
-            elif isinstance(answer.value, StackvizError):
-                outcomes.append((server, answer.value))
-            else:  # cancelled, or a mistake of ours
-                raise cast("BaseException", answer.value)
-        return outcomes
-
-    def _ask_one(
-        self, server: GerritServer, number: int, project: str | None, timeout_s: float
-    ) -> Deferred[GerritChange]:
-        # The work has the longer deadline: somebody more patient may join it.
-        answer = self._recent.get(
-            (server.url, project, number),
-            lambda: self._client.change(server, number, project=project, timeout_s=self._find_timeout_s),
-        )
-
-        def slow(_: object, after: float) -> NoReturn:
-            raise UpstreamTimeoutError(f"{host_of(server)} did not answer within {after:g} seconds.")
-
-        return answer.addTimeout(timeout_s, self._clock, onTimeoutCancel=slow)
 
     def _refusal(self, url: str) -> str | None:
         try:
@@ -230,16 +295,56 @@ class LookupService:
         return None
 
 
-def _joined(absent: Sequence[StackvizError]) -> NotFoundError:
-    return NotFoundError(" ".join(error.message for error in absent))
+def _questions(query: BuildQuery | BuildsQuery) -> list[Question]:
+    if isinstance(query, BuildsQuery):
+        return [Question(kind="builds", filters=query.filters)]
+    if query.kind == "build":
+        return [Question(kind="build", uuid=query.uuid)]
+    if query.kind == "buildset":
+        return [Question(kind="buildset", uuid=query.uuid)]
+    return [Question(kind="build", uuid=query.uuid), Question(kind="buildset", uuid=query.uuid)]
 
 
-def _nothing_yet(change: GerritChange, patchset: int | None) -> str:
+def _by_change(
+    changes: Sequence[GerritChange],
+    builds: Sequence[ZuulBuild],
+    gerrit: GerritServer | None,
+    *,
+    comments: bool = True,
+) -> list[_Found]:
+    """Each change with its builds, those that only comments tell of included; then what only Zuul knows.
+
+    With ``gerrit`` only what is on it.
+    """
+    found: list[_Found] = []
+    left = list(builds)
+    for change in changes:
+        own = [build for build in left if is_of(build, change)]
+        left = [build for build in left if not is_of(build, change)]
+        known, others = merged(change.builds, own)
+        if comments or known:
+            found.append(
+                _Found(subject=subject_of_change(change), builds=known + (others if comments else []))
+            )
+    rest: dict[Subject, list[ZuulBuild]] = {}
+    for build in left:
+        if gerrit is None or is_on(build, gerrit):
+            rest.setdefault(subject_of_build(build), []).append(build)
+    found.extend(_Found(subject=subject, builds=merged((), own)[0]) for subject, own in rest.items())
+    return found
+
+
+def _once(*messages: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(message for several in messages for message in several))
+
+
+def _nothing_yet(found: _Found, query: ChangeQuery) -> str:
     """Why a change gives no entries, and where there are some."""
-    host = host_of(change.server)
-    known = patchsets(change)
-    what = f"Change {change.number}" if patchset is None else f"Patchset {patchset} of change {change.number}"
+    number, patchset = found.subject.change, query.patchset
+    known = patchsets(found.builds)
+    what = f"Change {number}" if patchset is None else f"Patchset {patchset} of change {number}"
+    where = f" on {found.subject.gerrit}" if found.subject.gerrit else ""
     if patchset is not None and known:
-        others = ", ".join(str(number) for number in known[:20])
-        return f"{what} on {host} has no CI results; these patchsets have: {others}."
-    return f"{what} on {host} has no CI results yet."
+        others = ", ".join(str(one) for one in known[:20])
+        return f"{what}{where} has no CI results; these patchsets have: {others}."
+    return f"{what}{where} has no CI results yet."

@@ -12,7 +12,9 @@ from twisted.internet.defer import Deferred
 
 from stackviz_deployer.errors import HostNotAllowedError, StackvizError, UpstreamStatusError
 from stackviz_deployer.model import Fetched, ParseRequest, ParseResult
-from stackviz_deployer.parsers import gerrit
+from stackviz_deployer.parsers import gerrit, zuul
+
+PARSERS = {"gerrit": gerrit.parse, "zuul": zuul.parse}
 
 
 class FakeFetcher:
@@ -53,7 +55,7 @@ class DirectCpu:
         assert timeout_s > 0
         if self.trouble is not None:
             raise self.trouble
-        return gerrit.parse(request)
+        return PARSERS[request.parser](request)
 
 
 class Scratches:

@@ -70,7 +70,34 @@ JOBS = [
     ),
     (
         f"https://storage.gra.cloud.ovh.net/v1/AUTH_x/zuul_opendev_logs_d6b/openstack/{UUID}/",
-        {"name": UUID, "uuid": UUID},
+        {"name": UUID, "uuid": UUID, "tenant": "openstack"},
+    ),
+    (
+        f"https://11b77813494a95a1b8ad-d28bfbac581c22e8bbce39a73023702a.ssl.cf5.rackcdn.com/openstack/{UUID}/",
+        {"name": UUID, "uuid": UUID, "tenant": "openstack"},
+    ),
+    (
+        "https://0112c37c2e19f5099a42-3a487fdd6175381de80a35ca6bdfdf63.ssl.cf2.rackcdn.com/742165/2/check/tox-py27/6a466ed/",
+        {
+            "change": 742165,
+            "patchset": 2,
+            "pipeline": "check",
+            "name": "tox-py27",
+            "uuid": "6a466ed",
+            "tenant": None,
+        },
+    ),
+    (  # partitioned containers: the first part of the path is in their name
+        "https://swift.example.org/v1/AUTH_x/logs_65/742165/2/check/tox-py27/6a466ed/",
+        {"change": 742165, "patchset": 2, "pipeline": "check", "name": "tox-py27", "uuid": "6a466ed"},
+    ),
+    (
+        f"https://swift.example.org/v1/AUTH_x/logs_{SHA[:2]}/{SHA}/post/nova-docs/abcdef0/",
+        {"newrev": SHA, "pipeline": "post", "name": "nova-docs", "uuid": "abcdef0"},
+    ),
+    (
+        "https://swift.example.org/v1/AUTH_x/logs_periodic/opendev.org/openstack/nova/master/x/abcdef0/",
+        {"pipeline": "periodic", "name": "x", "uuid": "abcdef0"},
     ),
 ]
 NO_FORM = [
@@ -80,7 +107,21 @@ NO_FORM = [
     ("http://host.example.org", "http://host.example.org/", "http://host.example.org/"),
     # the first digits are not the change's last
     (f"{L}/27/271726/x/check/j/7c374a7/", f"{L}/27/271726/x/check/j/7c374a7/", "7c374a7"),
-    (f"{L}/26/271726/2/", f"{L}/26/271726/2/", "2"),
+    (f"{L}/26/271726/2/", f"{L}/26/271726/2/", "271726/2"),
+    (
+        "https://logs.example.org/node-1/lf-tox-verify/285",
+        "https://logs.example.org/node-1/lf-tox-verify/285/",
+        "lf-tox-verify/285",
+    ),
+    (
+        "https://gcsweb.example.org/gcs/b/logs/e2e/1712/",
+        "https://gcsweb.example.org/gcs/b/logs/e2e/1712/",
+        "e2e/1712",
+    ),
+    # below a job of no known form, devstack's own layout says where it begins
+    (f"{L}/some/job/controller/logs/screen-n-cpu.txt#12", f"{L}/some/job/", "job"),
+    (f"{L}/some/job/controller/logs/etc/nova/", f"{L}/some/job/", "job"),
+    (f"{L}/controller/logs/", f"{L}/controller/logs/", "logs"),
     (f"{L}/ab/{SHA}/post/j/abcdef0/", f"{L}/ab/{SHA}/post/j/abcdef0/", "abcdef0"),
 ]
 BELOW = [
@@ -88,6 +129,9 @@ BELOW = [
     "console.html",
     "logs/testrepository.subunit.gz",
     "logs/",
+    "controller/logs/screen-n-cpu.txt.gz#_Feb_05_12",
+    "controller/logs/",
+    "zuul-manifest.json",
     "console.html?level=ERROR#_2016-02-05",
 ]
 REFUSED = [
@@ -123,6 +167,9 @@ class LogUrlTests(SynchronousTestCase):
     def test_key_is_the_same_on_every_server(self) -> None:
         one = parse_log_url(f"{L}/26/271726/2/check/j/7c374a7/")
         other = parse_log_url("https://swift.example.org/v1/x_26/271726/2/check/j/7c374a7/logs/x.txt")
+        self.assertEqual(one.key, other.key)
+        one = parse_log_url(f"{L}/{SHA[:2]}/{SHA}/post/j/abcdef0/")
+        other = parse_log_url(f"https://swift.example.org/v1/logs_{SHA[:2]}/{SHA}/post/j/abcdef0/")
         self.assertEqual(one.key, other.key)
 
     def test_other_directories(self) -> None:

@@ -21,7 +21,8 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.interfaces import Lookup
 from stackviz_deployer.lookup.results import MAX_OLDER
-from stackviz_deployer.lookup.service import DESCRIBE_SECONDS, FIND_SECONDS, KEEP_SECONDS, LookupService
+from stackviz_deployer.lookup.service import DESCRIBE_SECONDS, FIND_SECONDS, LookupService
+from stackviz_deployer.lookup.sources import KEEP_SECONDS
 from stackviz_deployer.model import Answer, GerritServer, Job, Limits
 from tests.fake_gerrit import JENKINS, README_CHANGES, change, jenkins_comment, log_url, message
 from tests.lookup.fakes import DirectCpu, FakeFetcher, Scratches
