@@ -19,6 +19,8 @@ from stackviz_deployer.parsers.subunit_v2 import V2Reader, contains_packet
 FORM = 1
 """Of the three stored forms."""
 
+PARTIAL = "The test run was ended before its end: these are the tests it had told of until then."
+
 _JSON = "application/json"
 _HEAD_BYTES = 64 << 10
 _V1_LINE = re.compile(
@@ -30,7 +32,8 @@ _V1_LINE = re.compile(
 def parse(request: ParseRequest) -> ParseResult:
     """One group of artifacts for each input.
 
-    Options: ``artifact_names``, one for each input; else the inputs' base names.  A stream
+    Options: ``artifact_names``, one for each input; else the inputs' base names; ``partial``: these are
+    what a test runner was writing when it was ended, which is told.  A stream
     without a test gives ``subunit-stats`` alone, as the primary one, its text as a warning.  A damaged one
     gives what is whole; TooLargeError for one that is over ``max_bytes``.
     """
@@ -39,7 +42,8 @@ def parse(request: ParseRequest) -> ParseResult:
     decoded_bytes = 0
     for number, (file, name) in enumerate(zip(request.inputs, artifact_names(request), strict=True)):
         decoder = Decoder(file.path, name=file.name, max_bytes=request.max_bytes)
-        made, said = _read_stream(decoder, name, Path(request.out_dir) / str(number))
+        base = Path(request.out_dir) / str(number)
+        made, said = _read_stream(decoder, name, base, [PARTIAL] if request.options.get("partial") else [])
         artifacts += made
         warnings += [f"{name}: {sentence}" for sentence in said]
         decoded_bytes += decoder.decoded_bytes
@@ -61,15 +65,17 @@ def artifact_names(request: ParseRequest) -> list[str]:
     return names
 
 
-def _read_stream(decoder: Decoder, name: str, base: Path) -> tuple[list[ParsedArtifact], list[str]]:
-    """The artifacts of one stream, in files that begin with ``base``; and what was repaired."""
+def _read_stream(
+    decoder: Decoder, name: str, base: Path, said: list[str]
+) -> tuple[list[ParsedArtifact], list[str]]:
+    """The artifacts of one stream, in files that begin with ``base``; and ``said`` with what was repaired."""
     paths = {kind: f"{base}-{kind}.json.gz" for kind in ("subunit", "stats", "details")}
     with BlockGzipWriter(paths["details"], unit="test") as details:
         run = TestRun(details)
-        said = _read_events(iter(decoder), run)
+        found = _read_events(iter(decoder), run)
         run.close()
         blocks_path = details.close()
-    said = [*decoder.warnings, *said, *run.warnings()]
+    said = [*said, *decoder.warnings, *found, *run.warnings()]
     if not run.tests:
         said.append(_no_tests(decoder, run))
     shape = shape_run(run.tests, said)

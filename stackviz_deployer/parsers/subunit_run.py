@@ -80,7 +80,7 @@ class Test:
     mark: str | None
     """A tag that we add."""
     notes: tuple[str, ...] | None
-    """The traceback's last lines of a failure, the reason of a skip (one string)."""
+    """The traceback's last lines of a failure (of an unfinished test: what it said last), a skip's reason."""
 
 
 class _Open:
@@ -271,7 +271,7 @@ class TestRun:
     ) -> None:
         name = self._names.take(str(test_id[:_MAX_ID_BYTES], "utf-8", "replace"))
         details = _texts(test.files) if test.files else {}
-        notes = _notes(status, details) if details and status != "success" else None
+        notes = _notes(status, details, mark) if details and status != "success" else None
         if details:
             self._write_details(name, details, test.start_us if test.start_us is not None else end_us)
         self.tests.append(
@@ -305,11 +305,13 @@ def _texts(files: dict[bytes, list[bytes]]) -> dict[str, str]:
     return found
 
 
-def _notes(status: Status, details: dict[str, str]) -> tuple[str, ...] | None:
+def _notes(status: Status, details: dict[str, str], mark: str | None) -> tuple[str, ...] | None:
     if status == "skip":
         reason = details.get("reason", "").strip()
         return (reason[:MAX_LINE_CHARS],) if reason else None
     traceback = next((text for key, text in details.items() if key.startswith("traceback")), "")
+    if mark == UNFINISHED and not traceback:
+        traceback = next(reversed(details.values()))  # where it was is all that can be told
     lines = traceback[-_TAIL_CHARS:].strip().splitlines()
     last = lines[-2:] if lines and "Details" in lines[-1] else lines[-1:]
     # distinct: equal lines are an error for Angular's ng-repeat

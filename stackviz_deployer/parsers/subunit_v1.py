@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import subunit
-from subunit.details import SimpleDetailsParser
+from subunit.details import MultipartDetailsParser, SimpleDetailsParser
 from testtools import ExtendedToStreamDecorator, StreamResult
 
 from stackviz_deployer.parsers.subunit_v2 import (
@@ -36,6 +36,9 @@ MAX_DAMAGES = 20
 """Damaged places that are told of."""
 
 _END_OF_DETAILS = b"]\n"
+_TEST = (b"test: ", b"testing: ")
+_BEFORE_TEST = (b"time: ", b"tags: ")
+"""Which of these testr and stestr always write; a test that merely prints ``test: x`` does not."""
 _PIECE_BYTES = 64 << 10
 
 _STATUSES = {
@@ -62,9 +65,17 @@ def read_v1(chunks: Iterable[bytes], sink: EventSink) -> list[str]:
     client.startTestRun()
     text = _Text(sink)
     protocol = _Protocol(client, text)
+    told = b""
     for line in _lines(chunks):
         result.bytes_read += len(line)
         problem = None
+        # files that were cut off and put together (devstack-gate does so with testr's tmp*): python-subunit
+        # would take all that follows for text of the open test
+        begins = line.startswith(_TEST) and told.startswith(_BEFORE_TEST)
+        if begins and result.open_id is not None and not protocol.in_details:
+            client.give_up()
+            protocol = _Protocol(client, text)
+        told = line
         try:
             protocol.read(line)
         except Exception as error:  # noqa: BLE001 - python-subunit raises whatever its code stumbles on
@@ -77,7 +88,10 @@ def read_v1(chunks: Iterable[bytes], sink: EventSink) -> list[str]:
             protocol = _Protocol(client, text)
             if len(warnings) < MAX_DAMAGES:
                 warnings.append(f"The stream is damaged near byte {result.bytes_read} ({problem}).")
-    # TestProtocolServer.lostConnection() would make an error of the test that is open
+    # TestProtocolServer.lostConnection() would make an error of the test that is open, without what it said
+    if result.open_id is not None:
+        for name, said in protocol.unfinished().items():
+            sink.event(result.open_id, None, NONE, None, None, name.encode("utf-8", "replace"), said)
     return warnings
 
 
@@ -96,8 +110,7 @@ class _Protocol:
 
     def read(self, line: bytes) -> None:
         """One line; raises whatever python-subunit does."""
-        # only its private state says in which details it is; without that it is merely slow
-        details = getattr(getattr(self._server, "_state", None), "details_parser", None)
+        details = self._details()
         if not isinstance(details, SimpleDetailsParser):
             self._server.lineReceived(line)
             chunks = getattr(details, "_chunk_parser", None)
@@ -112,6 +125,29 @@ class _Protocol:
             self._held_bytes += len(line)
             if self._held_bytes >= _PIECE_BYTES:
                 self._pass_on()
+
+    @property
+    def in_details(self) -> bool:
+        return self._details() is not None
+
+    def unfinished(self) -> dict[str, bytes]:
+        """The details that have begun and not ended, by name."""
+        details = self._details()
+        if isinstance(details, SimpleDetailsParser):
+            self._pass_on()
+            return {"traceback": details.get_message()}
+        found: dict[str, bytes] = {}
+        if isinstance(details, MultipartDetailsParser):
+            for name, content in details.get_details().items():
+                found[name] = b"".join(content.iter_bytes())
+            name, body = getattr(details, "_name", None), getattr(details, "_body", None)
+            if name is not None and body is not None:
+                found[name] = body.getvalue()
+        return found
+
+    def _details(self) -> Any:
+        # only its private state says in which details it is; without that it is merely slow
+        return getattr(getattr(self._server, "_state", None), "details_parser", None)
 
     def _pass_on(self) -> None:
         if self._held:
@@ -155,6 +191,25 @@ class _Client(ExtendedToStreamDecorator):
     def __init__(self, result: _Result) -> None:
         super().__init__(result)
         self._result = result
+        self._test: Any = None
+        self._new_tags: set[str] = set()
+        """Told since the test began."""
+
+    def startTest(self, test: Any) -> None:
+        super().startTest(test)
+        self._test, self._new_tags = test, set()
+
+    def tags(self, new_tags: Iterable[str], gone_tags: Iterable[str]) -> None:
+        super().tags(new_tags, gone_tags)
+        self._new_tags = self._new_tags.union(new_tags).difference(gone_tags)
+
+    def give_up(self) -> None:
+        """Leave the open test: tags that were told since it began are of the next one."""
+        tags = self._new_tags
+        self.stopTest(self._test)
+        new_worker = any(tag.startswith("worker-") for tag in tags)
+        stale = {tag for tag in self.current_tags if new_worker and tag.startswith("worker-")}
+        self.tags(tags, stale - tags)
 
     def time(self, a_datetime: datetime) -> None:
         super().time(a_datetime)
@@ -168,6 +223,8 @@ class _Result(StreamResult):
         self.bytes_read = 0
         self.test_ended_at = 0
         self.timed = False
+        self.open_id: bytes | None = None
+        """Of the test that runs."""
 
     def status(  # noqa: PLR0917 - testtools' signature
         self,
@@ -185,8 +242,11 @@ class _Result(StreamResult):
         if test_id is None:
             return
         self.test_ended_at = self.bytes_read
+        encoded = test_id.encode("utf-8", "replace")
+        if test_status is not None:
+            self.open_id = encoded if test_status == "inprogress" else None
         self._sink.event(
-            test_id.encode("utf-8", "replace"),
+            encoded,
             None,
             _STATUSES[test_status],
             _us(timestamp) if self.timed and timestamp is not None else None,

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from stackviz_deployer.errors import TooLargeError
 from stackviz_deployer.model import InputFile, ParsedArtifact, ParseRequest, ParseResult
-from stackviz_deployer.parsers.subunit import artifact_names, parse
+from stackviz_deployer.parsers.subunit import PARTIAL, artifact_names, parse
 from stackviz_deployer.parsers.subunit_names import Names
 from tests.parsers import subunit_oracle as oracle
 
@@ -234,6 +234,52 @@ class DamagedTests(Case):
         made = self.parse_bytes(bytes(stream))
         if len(made.artifacts) == 3:
             self.check_shape(*self.group(made))
+
+
+class PartialTests(Case):
+    """What a timed-out tempest leaves in its repository: ``tmp*``."""
+
+    def test_a_file_that_was_being_written(self) -> None:
+        """Every test that was written is there, and the one that was being written, with what it said."""
+        (path,) = oracle.FIXTURES.glob("ondisk-*")
+        whole = oracle.read(path)
+        begin = whole.index(b"failure: ")
+        cut = whole.index(b"Traceback", begin) + 40
+        made = self.parse_bytes(whole[:cut], partial=True, artifact_names=["tmpab12cd34"])
+        rows, stats, details = self.group(made)
+        self.check_shape(rows, stats, details)
+        before, _, _ = self.group(self.parse(path))
+        self.assertEqual([row["name"] for row in rows], [row["name"] for row in before[: len(rows)]])
+        self.assertIn("unfinished", rows[-1]["tags"])
+        self.assertIn("Traceback", "".join(details[rows[-1]["name"]].values()))
+        self.assertEqual(stats["failures"][-1]["name"], rows[-1]["name"])
+        self.assertTrue(stats["failures"][-1]["details"])
+        self.assertEqual(stats["warnings"][0], PARTIAL)
+        self.assertEqual(made.warnings[0], f"tmpab12cd34: {PARTIAL}")
+
+    def test_several_after_one_another(self) -> None:
+        """devstack-gate puts all workers' files into one."""
+        (path,) = oracle.FIXTURES.glob("ondisk-*")
+        whole = oracle.read(path)
+        cut = whole.index(b"\ntest: ", 20_000) + 1
+        rows, _, _ = self.group(self.parse_bytes(whole[:cut]))
+        for more in (12, 40, 150, 200, 250):
+            again, _, _ = self.group(self.parse_bytes(whole[: cut + more] + whole))
+            self.assertGreaterEqual(len(again), len(rows) + 1354)
+            self.assertEqual([row["name"] for row in again[: len(rows)]], [row["name"] for row in rows])
+            self.assertLessEqual(sum("unfinished" in row["tags"] for row in again), 1)
+
+    def test_live_stream_that_hung(self) -> None:
+        events = [
+            {"test_id": "a.T.test_ok", "test_status": "success", "timestamp": oracle.moment(2_000_000)},
+            {"test_id": "a.T.test_hung", "test_status": "inprogress", "timestamp": oracle.moment(1_000_000)},
+            {"test_id": "a.T.test_hung", "file_name": "log", "file_bytes": b"GET /\nwaiting for 5\n"},
+        ]
+        rows, stats, details = self.group(self.parse_bytes(oracle.write(events)))
+        self.assertEqual(details["a.T.test_hung"], {"log": "GET /\nwaiting for 5\n"})
+        (failure,) = stats["failures"]
+        self.assertEqual((failure["name"], failure["details"]), ("a.T.test_hung", ["waiting for 5"]))
+        self.assertEqual(rows[-1]["tags"][-1], "unfinished")
 
 
 class NoTestsTests(Case):

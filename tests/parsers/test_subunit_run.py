@@ -208,6 +208,7 @@ class RunTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(made.details, {"hung": {"log": "last words"}})
+        self.assertEqual([t.notes for t in made.run.tests], [None, ("last words",), None])
         self.assertIn("2 tests were not finished", made.run.warnings()[0])
 
 

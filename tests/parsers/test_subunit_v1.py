@@ -60,10 +60,51 @@ class V1Tests(SynchronousTestCase):
 
     def test_cut_off_test_stays_open(self) -> None:
         """python-subunit would call it an error: "lost connection"."""
-        recorder, said = read(STREAM[: STREAM.index(b"failure: c") + 15])
+        recorder, said = read(STREAM[: STREAM.index(b"failure: c")])
         self.assertEqual(said, [])
         self.assertEqual(self.finals(recorder), [("a.b", "success")])
         self.assertEqual(recorder.events[-1][:3], ("c", None, "inprogress"))
+
+    def said_last(self, end: bytes) -> dict[str, bytes]:
+        recorder, said = read(STREAM + b"test: t\n" + end)
+        self.assertEqual(said, [])
+        self.assertEqual(self.finals(recorder), [("a.b", "success"), ("c", "fail")])
+        begin = max(i for i, event in enumerate(recorder.events) if event[2] == "inprogress")
+        self.assertEqual({event[0] for event in recorder.events[begin:]}, {"t"})
+        return {event[5]: event[6] for event in recorder.events[begin + 1 :]}
+
+    def test_cut_off_in_its_details(self) -> None:
+        """What it said until then is what one looks for in a job that timed out."""
+        self.assertEqual(self.said_last(b"failure: t [\none\n ]two\nthr"), {"traceback": b"one\n]two\nthr"})
+        parts = b"failure: t [ multipart\nContent-Type: text/plain\nlog\n5\r\nhello0\r\n"
+        self.assertEqual(self.said_last(parts), {"log": b"hello"})
+        self.assertEqual(
+            self.said_last(parts + b"Content-Type: text/plain\ntraceback\n9\r\none\ntwo\n"),
+            {"log": b"hello", "traceback": b"one\ntwo\n"},
+        )
+        self.assertEqual(self.said_last(b"failure: t [ multipart\nContent-Type: text/pl"), {})
+        self.assertEqual(
+            self.said_last(b"failure: t [ multipart\nContent-Type: text/plain\nlog\n")["log"], b""
+        )
+
+    def test_files_that_were_cut_and_put_together(self) -> None:
+        cut = STREAM[: STREAM.index(b"time", 10)]  # a.b has begun
+        other = STREAM.replace(b"worker-1", b"worker-2").replace(b"a.b", b"d.e")
+        recorder, said = read(cut + other)
+        self.assertEqual(said, [])
+        self.assertEqual(self.finals(recorder), [("d.e", "success"), ("c", "fail")])
+        ends = [event for event in recorder.events if event[2] in ("success", "fail")]
+        self.assertEqual([event[4] for event in ends], [frozenset({"worker-2"})] * 2)
+
+    def test_a_test_that_prints_one(self) -> None:
+        printed = STREAM.replace(b"test: a.b\n", b"test: a.b\ntest: of mine\n")
+        recorder, _ = read(printed)
+        self.assertEqual(self.finals(recorder), [("a.b", "success"), ("c", "fail")])
+
+    def test_any_cut_keeps_what_was_whole(self) -> None:
+        for cut in range(len(STREAM), 2 * len(STREAM)):
+            recorder, _ = read((STREAM * 2)[:cut])
+            self.assertEqual(self.finals(recorder)[:2], [("a.b", "success"), ("c", "fail")])
 
     def test_stray_text(self) -> None:
         recorder, _ = read(STREAM.replace(b"test: c\n", b"warning\n\ntest: c\n"))
