@@ -34,6 +34,7 @@ from stackviz_deployer.model import ParseRequest
 
 PARSERS: dict[str, str] = {
     "subunit": "stackviz_deployer.parsers.subunit:parse",
+    "junit": "stackviz_deployer.parsers.junit:parse",
     "dstat": "stackviz_deployer.parsers.dstat:parse",
     "memory_tracker": "stackviz_deployer.parsers.memory_tracker:parse",
     "console": "stackviz_deployer.parsers.console:parse",

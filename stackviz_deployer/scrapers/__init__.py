@@ -6,7 +6,8 @@ A new kind is a module with a ``interfaces.Scraper`` and a place in ``SCRAPERS``
 
 from stackviz_deployer.scrapers.console import ConsoleScraper
 from stackviz_deployer.scrapers.dstat import DstatScraper
+from stackviz_deployer.scrapers.junit import JunitScraper
 from stackviz_deployer.scrapers.subunit import SubunitScraper
 
-SCRAPERS = (SubunitScraper(), ConsoleScraper(), DstatScraper())
+SCRAPERS = (SubunitScraper(), JunitScraper(), ConsoleScraper(), DstatScraper())
 """In the order in which their artifacts are shown: StackViz opens with the first group."""

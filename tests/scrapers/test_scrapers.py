@@ -14,6 +14,7 @@ from stackviz_deployer.scrapers import SCRAPERS
 from stackviz_deployer.scrapers.choice import candidates, short_names
 from stackviz_deployer.scrapers.console import ConsoleScraper
 from stackviz_deployer.scrapers.dstat import MAX_HOSTS, DstatScraper
+from stackviz_deployer.scrapers.junit import MAX_FILES, MAX_RUNS, JunitScraper
 from stackviz_deployer.scrapers.subunit import MAX_STREAMS, SubunitScraper
 
 ROOT = "http://logs.example/1/2/"
@@ -222,6 +223,57 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual(self.choose("job-output.txt", "console.html"), [("console.html", "console.html")])
 
 
+class JunitTests(SynchronousTestCase):
+    def choose(self, *paths):
+        wanted = JunitScraper().choose(tree(*paths))
+        return [(name_of(w), [file.path for file in w.files]) for w in wanted]
+
+    def test_names(self):
+        for path in (
+            "junit.xml",
+            "artifacts/junit_01.xml",
+            "logs/pytest.xml",
+            "results.xml.gz",
+            "TEST-org.example.FooTest.xml",
+            "my-JUnit-report.xml",
+            "test_detail.xml",
+            "logs/nosetests.xml",
+            "test-results/anything.xml",
+            "surefire-reports/a.xml",
+        ):
+            name = path.rpartition("/")[2].removesuffix(".gz")
+            self.assertEqual(self.choose(path), [(name, [path])])
+
+    def test_others(self):
+        for path in (
+            "coverage.xml",
+            "logs/libvirt/domain.xml",
+            "pom.xml",
+            "test-results/coverage.xml",
+            "surefire-reports/testng-results.xml",
+            "junit.xml.txt",
+        ):
+            self.assertEqual(self.choose(path), [])
+
+    def test_a_directory_is_a_run(self):
+        classes = [f"surefire-reports/TEST-a.B{n}.xml" for n in range(3)]
+        self.assertEqual(self.choose(*classes), [("junit", classes)])
+        others = [f"logs/test-results/x{n}.xml" for n in range(2)]
+        self.assertEqual(
+            self.choose(*classes, *others),
+            [("test-results/junit", others), ("surefire-reports/junit", classes)],
+        )
+
+    def test_the_sum_of_all_classes_is_no_other_run(self):
+        classes = ["junit/TEST-a.A.xml", "junit/TEST-a.B.xml"]
+        self.assertEqual(self.choose("junit/TESTS-TestSuites.xml", *classes), [("junit", classes)])
+
+    def test_bounds(self):
+        (wanted,) = JunitScraper().choose(tree(*(f"TEST-{n}.xml" for n in range(MAX_FILES + 3))))
+        self.assertEqual((len(wanted.files), wanted.options["left_out"]), (MAX_FILES, 3))
+        self.assertEqual(len(self.choose(*(f"d{n}/junit.xml" for n in range(MAX_RUNS + 1)))), MAX_RUNS)
+
+
 class RegistryTests(SynchronousTestCase):
     def test_they_keep_the_seam(self):
         for scraper in SCRAPERS:
@@ -230,7 +282,7 @@ class RegistryTests(SynchronousTestCase):
             self.assertTrue(typed.looks_for and typed.globs)
 
     def test_order(self):
-        self.assertEqual([s.name for s in SCRAPERS], ["subunit", "console", "dstat"])
+        self.assertEqual([s.name for s in SCRAPERS], ["subunit", "junit", "console", "dstat"])
 
 
 part = st.text(alphabet="ab.'\"<{ü/ ", min_size=1, max_size=6)
