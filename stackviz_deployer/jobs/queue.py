@@ -314,6 +314,11 @@ class JobQueue(Service):
             raise
         except TaskFailedError:  # cancelled in the store, while the results were on their way there
             return None
+        except StoreError:  # its message is for the operator: it names paths
+            log.failure("{task} cannot be stored", task=task.id)
+            return await self._fail(
+                task, StoreError.code, "the server cannot store anything at the moment; its log says why"
+            )
         except StackvizError as error:
             return await self._fail(task, error.code, error.message)
         except Exception:  # noqa: BLE001  a defect must not take the queue along

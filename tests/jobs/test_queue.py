@@ -235,6 +235,11 @@ class WorkTests(QueueTestCase):
         self.assertEqual((task.state, task.error), (TaskState.ERROR, InternalError.code))
         self.assertNotIn("secret", task.message)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.pipeline.answer = StoreError("/var/lib/secret cannot be written: the disk is full")
+        task = self.get(self.submit().task.id)
+        self.assertEqual((task.state, task.error), (TaskState.ERROR, StoreError.code))
+        self.assertNotIn("secret", task.message)
+        self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
         self.pipeline.answer = None
         self.finish(self.submit())
 
