@@ -84,6 +84,34 @@ export async function scrape(entry, options) {
 }
 
 /**
+ * Send files in place of a log address.
+ * @param {readonly File[]} files
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{status: string, uuid: string}>}
+ */
+export async function upload(files, signal) {
+  let path = "/api/upload";
+  /** @type {BodyInit} */
+  let body;
+  if (files.length === 1) {
+    path += `?name=${encodeURIComponent(files[0].name.slice(-200))}`;
+    body = files[0];
+  } else {
+    body = new FormData();
+    for (const file of files) body.append("file", file);
+  }
+  try {
+    const answer = await (await request(path, { method: "POST", headers: { Accept: "application/json" }, body, signal })).json();
+    if (answer.cancel_key) remember(answer.uuid, answer.cancel_key);
+    return answer;
+  } catch (error) {
+    // A server that takes no more of a body may end the connection before the browser reads why.
+    if (error instanceof ApiError && error.status === 0) error.message += " It may also be that so much is more than it takes.";
+    throw error;
+  }
+}
+
+/**
  * @param {string} uuid
  * @param {AbortSignal} [signal]
  * @returns {Promise<Status>}

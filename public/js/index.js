@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first page: paste anything, pick a job.
 import { C } from "./lib/classes.js";
-import { list, scrape } from "./api.js";
+import { list, scrape, upload } from "./api.js";
 import { byId, fill } from "./dom.js";
 import { lookupTitle, messageOf } from "./views/ending.js";
 import { answerView } from "./views/joblist.js";
 import { notice, skeleton } from "./views/notice.js";
+import { sendingView, takeFiles } from "./views/upload.js";
 
 const form = byId("lookup");
 const box = /** @type {HTMLInputElement} */ (byId("q"));
@@ -55,12 +56,38 @@ async function open(job, button) {
   }
 }
 
+/** @param {File[]} files */
+async function send(files) {
+  asking?.abort();
+  const mine = new AbortController();
+  asking = mine;
+  results.setAttribute("aria-busy", "true");
+  fill(results, sendingView(files, () => mine.abort()));
+  results.scrollIntoView({ block: "nearest" });
+  try {
+    const { uuid } = await upload(files, mine.signal);
+    if (asking === mine) location.assign(`/s/${uuid}/`);
+  } catch (error) {
+    if (asking !== mine) return;
+    if (mine.signal.aborted) fill(results);
+    else refuse(messageOf(error));
+  }
+  results.setAttribute("aria-busy", "false");
+}
+
+/** @param {string} message */
+function refuse(message) {
+  fill(results, notice("bad", "That could not be taken", message));
+}
+
 /** @param {string} query */
 function ask(query) {
   const now = new URLSearchParams(location.search).get("q") ?? "";
   if (query !== now) history.pushState(null, "", query ? `/?q=${encodeURIComponent(query)}` : "/");
   return show();
 }
+
+takeFiles({ button: byId("choose"), input: byId("files"), onFiles: (files) => void send(files), onRefused: refuse });
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -44,6 +44,7 @@ export const C = Object.freeze({
   detailSteps: "detail-steps",
   detailTitle: "detail-title",
   done: "done",
+  dropping: "dropping",
   facts: "facts",
   findings: "findings",
   group: "group",

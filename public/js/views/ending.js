@@ -26,10 +26,14 @@ export function endingView(parent, s) {
   const facts = h("p", { class: C.facts });
   jobFacts(facts, s.job);
   const when = s.finished_ms ?? s.created_ms;
-  const message = [ending.lead, s.message].filter(Boolean).join("\n");
+  // What was sent is not kept: there is no address that could be scraped again.
+  const sent = s.job.url?.startsWith("upload:") ?? false;
+  const lead = sent && s.status === "expired" ? "Its data was removed to make room. Send the files again to have it again." : ending.lead;
+  const message = [lead, s.message].filter(Boolean).join("\n");
   const trouble = h("div", { role: "status" });
   /** @type {HTMLButtonElement} */
   const again = h("button", { type: "button", class: C.buttonPrimary, disabled: !s.job.url, onclick: () => scrapeAgain(s.job, again, trouble) }, "Scrape again");
+  const ways = sent ? [h("a", { href: "/", class: C.buttonPrimary }, "Send other files")] : [again, h("a", { href: "/", class: C.button }, "Look up another job")];
   fill(
     parent,
     h(
@@ -37,9 +41,9 @@ export function endingView(parent, s) {
       { class: C.progress },
       h("h1", null, s.job.name),
       facts,
-      notice(ending.tone, ending.title, message),
+      notice(ending.tone, sent && s.status === "error" ? "No site could be made" : ending.title, message),
       h("p", { class: C.muted }, timeElement(when, formatAgo(when, Date.now())), s.error ? ` · ${s.error}` : null),
-      h("div", { class: C.actions }, again, h("a", { href: "/", class: C.button }, "Look up another job")),
+      h("div", { class: C.actions }, ...ways),
       trouble,
     ),
   );
