@@ -105,7 +105,7 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.jobs.queue import JobQueue  # noqa: PLC0415
     from stackviz_deployer.jobs.sweeper import Sweeper  # noqa: PLC0415
     from stackviz_deployer.jobs.uploads import UploadOpener  # noqa: PLC0415
-    from stackviz_deployer.listing.directory import DirectoryListing  # noqa: PLC0415
+    from stackviz_deployer.listing.job import JobListing  # noqa: PLC0415
     from stackviz_deployer.lookup.service import LookupService  # noqa: PLC0415
     from stackviz_deployer.net.fetch import HttpFetcher  # noqa: PLC0415
     from stackviz_deployer.scrapers import SCRAPERS  # noqa: PLC0415
@@ -150,7 +150,12 @@ def build(config: Config, reactor: Any) -> IService:
     threads, writing = FileThreads(reactor), FileThreads(reactor, threads=2)
     uploads = UploadStore(config.state_dir, writing.run, upload_bytes=config.limits.upload_bytes)
     pipeline = Pipeline(
-        listing=DirectoryListing(fetcher=fetcher, cpu=cpu, limits=config.limits),
+        listing=JobListing(
+            fetcher=fetcher,
+            cpu=cpu,
+            limits=config.limits,
+            names=[glob for scraper in SCRAPERS for glob in scraper.globs],
+        ),
         fetcher=fetcher,
         cpu=cpu,
         blobs=blobs,

@@ -107,7 +107,7 @@ class Pipeline:
             tools, job = self._tools, task.job
             upload_id = id_of(task.url)
             if upload_id is None:
-                tree = await self._listing.open(task.url, listed)
+                tree = await self._listing.open(task.url, listed, job.manifest_url)
                 pieces = self._pieces(tree)
             else:
                 opened = await self._uploads.open(
@@ -146,7 +146,7 @@ class Pipeline:
         sentences = [
             f"no supported artifacts could be found at {tree.url}.",
             f"Looked for {looked_for}.",
-            f"Looked in {looked_in} ({len(tree.files)} files).",
+            f"Looked in {looked_in} ({tree.seen or len(tree.files)} files).",
         ]
         if pieces:
             alone = ", ".join(piece.subject for piece in pieces)

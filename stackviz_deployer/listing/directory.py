@@ -1,61 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A job's files from the directory indexes of its log server, one folder at a time.
-
-Where jobs leave what we show is a small set of places (formats/artifacts.md): the root, ``logs/``
-(with ``old/`` and ``new/`` for grenade), ``test-results/``, and the same below a folder a host.
-"""
+"""A job's files from the indexes of its log server, one folder at a time, the likely ones first."""
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define, frozen
-from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
-from stackviz_deployer.errors import NotFoundError, ParseError, StackvizError, UpstreamStatusError
-from stackviz_deployer.interfaces import CpuPool, Fetcher
-from stackviz_deployer.model import InputFile, Limits, ListedFile, ParseRequest, Tree
+from stackviz_deployer.errors import NotFoundError, ParseError, StackvizError
+from stackviz_deployer.listing.pages import Page, PageReader, is_absent, is_gone
+from stackviz_deployer.listing.places import is_expected, rank
+from stackviz_deployer.model import ListedFile, Tree
 
-log = Logger()
+MAX_REQUESTS = 100
+"""Pages of one job that are asked for."""
+MAX_FILES = 2000
+"""Wanted files of one job, as in parsers/wanted.py."""
+INDEX = "index.html"
 
-CONCURRENT = 16
-"""Requests of one listing at a time; the Fetcher has its own bound a host."""
-MAX_FOLDERS = 100
-"""Folders of one job that are looked into."""
-MAX_FILES = 100_000
-
-_GONE = frozenset({404, 410})
-# folders of a root that are no hosts' and hold nothing we show: sites, configuration, tools' data
-_PASSED_BY = frozenset(
-    {
-        "ara",
-        "ara-report",
-        "apache",
-        "apache_config",
-        "conf",
-        "cover",
-        "coverage",
-        "doc",
-        "docs",
-        "etc",
-        "html",
-        "libvirt",
-        "openvswitch",
-        "rabbitmq",
-        "releasenotes",
-        "stackviz",
-        "sudoers.d",
-        "tarballs",
-        "zuul-info",
-    }
-)
-_LOGS = re.compile(r"logs|test[-_]results")
-_BELOW_LOGS = re.compile(r"old|new|test[-_]results|subnode-?[0-9]+")
+_ACCEPT = "text/html, */*;q=0.5"
 
 
 @frozen
@@ -63,71 +28,71 @@ class _Folder:
     path: str
     """Relative to the root, decoded, ending in a slash; empty for the root."""
     url: str
-
-    @property
-    def shown(self) -> str:
-        return self.path or "./"
-
-    @property
-    def expected(self) -> bool:
-        """Whether its absence would be a surprise: its name says that results are there."""
-        return _LOGS.fullmatch(self.path.rstrip("/").rpartition("/")[2]) is not None
-
-    def leads_to(self, name: str) -> bool:
-        """Whether the folder ``name`` in this one may hold what we show."""
-        parts = self.path.rstrip("/").split("/") if self.path else []
-        if not parts:
-            return name not in _PASSED_BY
-        if _LOGS.fullmatch(parts[-1]):
-            return _BELOW_LOGS.fullmatch(name) is not None
-        return len(parts) == 1 and _LOGS.fullmatch(name) is not None
+    rank: int = 0
 
 
 @define
-class _Walk:
-    """One call of open."""
+class Walk:
+    """One walk over the folders of the job at ``root``; ``names`` are the globs of what is wanted."""
 
-    scratch: Path
-    root: str = ""
-    """The root's address as it answered: everything else lies below it."""
+    reader: PageReader
+    root: str
+    names: Sequence[str] | None
     files: dict[str, ListedFile] = Factory(dict)
+    seen: int = 0
     looked_in: list[str] = Factory(list)
     warnings: list[str] = Factory(list)
-    pages: int = 0
-    slots: DeferredSemaphore = Factory(lambda: DeferredSemaphore(CONCURRENT))
+    by_index: bool = False
+    """Whether folders are index.html files here, as in object stores."""
 
-
-class DirectoryListing:
-    """interfaces.Listing for log servers that show directories as index pages."""
-
-    def __init__(self, fetcher: Fetcher, cpu: CpuPool, limits: Limits) -> None:
-        self._fetcher = fetcher
-        self._cpu = cpu
-        self._limits = limits
-
-    async def open(self, url: str, scratch: Path) -> Tree:
-        """As in interfaces.Listing; ``url`` gets a final slash if it has none.
+    async def run(self) -> Tree:
+        """The tree.
 
         Raises NotFoundError when the directory is gone, ParseError when it is no index, and
         what the Fetcher raises for the root and its ``logs/``; other folders end in warnings.
         """
-        url = re.split(r"[?#]", url, maxsplit=1)[0]
-        root = _Folder("", url if url.endswith("/") else url + "/")
-        walk = _Walk(scratch)
-        level = [root]
-        while level:
-            if walk.pages + len(level) > MAX_FOLDERS:
-                walk.warnings.append(f"The job has too many folders; only {MAX_FOLDERS} were looked into.")
-                level = level[: MAX_FOLDERS - walk.pages]
-            level = [folder for found in await self._all(level, walk) for folder in found]
-        files = tuple(sorted(walk.files.values(), key=lambda file: file.path))
+        folders = await self._root()
+        while folders:
+            first = min(folder.rank for folder in folders)
+            wave = [folder for folder in folders if folder.rank == first]
+            folders = [folder for folder in folders if folder.rank != first]
+            room = MAX_REQUESTS - self.reader.asked
+            if len(wave) > room:
+                self.warnings.append(f"The job has too many folders; only {MAX_REQUESTS} were asked for.")
+                wave, folders = wave[:room], []
+            for found in await self._all(wave):
+                folders += found
         return Tree(
-            url=walk.root, files=files, looked_in=tuple(sorted(walk.looked_in)), warnings=tuple(walk.warnings)
+            url=self.root,
+            files=tuple(sorted(self.files.values(), key=lambda file: file.path)),
+            looked_in=tuple(sorted(self.looked_in)),
+            warnings=tuple(self.warnings),
+            seen=self.seen,
         )
 
-    async def _all(self, folders: Sequence[_Folder], walk: _Walk) -> list[list[_Folder]]:
+    async def _root(self) -> list[_Folder]:
+        """Look into the root: its index.html, else the directory."""
+        try:
+            page = await self._read(_Folder("", self.root + INDEX))
+            self.by_index = True
+        except StackvizError as error:
+            if not is_absent(error):
+                raise
+            try:
+                page = await self._read(_Folder("", self.root))
+            except StackvizError as failure:
+                if is_gone(failure):
+                    raise NotFoundError(
+                        f"There is nothing at {self.root}. Log servers keep logs for some weeks only: "
+                        "these may have expired."
+                    ) from failure
+                raise
+        self.root = page.base
+        return self._sort(_Folder("", self.root), page)
+
+    async def _all(self, folders: Sequence[_Folder]) -> list[list[_Folder]]:
         """Look into the folders at once; when one fails for good, give the others up."""
-        looks = [Deferred.fromCoroutine(self._look(folder, walk)) for folder in folders]
+        looks = [Deferred.fromCoroutine(self._look(folder)) for folder in folders]
         try:
             return list(await gatherResults(looks, consumeErrors=True))
         except FirstError as first:
@@ -136,79 +101,58 @@ class DirectoryListing:
             first.subFailure.raiseException()
             raise  # for the type checker: the line above raised
 
-    async def _look(self, folder: _Folder, walk: _Walk) -> list[_Folder]:
+    async def _look(self, folder: _Folder) -> list[_Folder]:
         """Take the files of a folder into the walk; the folders in it that are worth a look."""
         try:
-            base, entries = await self._read(folder, walk)
+            try:
+                page = await self._read(folder)
+            except StackvizError as error:
+                again = self.by_index and folder.url.endswith("/") and self.reader.asked < MAX_REQUESTS
+                if not again or not is_absent(error):
+                    raise
+                page = await self._read(_Folder(folder.path, folder.url + INDEX))
         except StackvizError as error:
-            gone = isinstance(error, UpstreamStatusError) and error.status in _GONE
-            if not folder.path:
-                if gone:
-                    raise NotFoundError(
-                        f"There is nothing at {folder.url}. Log servers keep logs for some weeks only: "
-                        "these may have expired."
-                    ) from error
-                raise
-            if folder.path == "logs/" and not gone:
-                raise
-            if not gone and (folder.expected or not isinstance(error, ParseError)):
-                walk.warnings.append(f"{folder.path} could not be read: {error.message}")
+            if folder.path == "logs/" and not is_gone(error):
+                raise  # half a job would be shown as a whole one
+            if not is_gone(error) and (is_expected(folder.path) or not isinstance(error, ParseError)):
+                self.warnings.append(f"{folder.path} could not be read: {error.message}")
             return []
-        walk.looked_in.append(folder.shown)
-        if not folder.path:
-            walk.root = base
-        return self._sort(folder, base, entries, walk)
+        return self._sort(folder, page)
 
-    def _sort(
-        self, folder: _Folder, base: str, entries: Sequence[dict[str, Any]], walk: _Walk
-    ) -> list[_Folder]:
+    async def _read(self, folder: _Folder) -> Page:
+        page = await self.reader.read(
+            folder.url,
+            "listing",
+            name=f"The directory {folder.url}",
+            accept=_ACCEPT,
+            below=self.root if folder.path else "",
+            path=folder.path,
+            names=self.names,
+        )
+        self.warnings += page.warnings
+        return page
+
+    def _sort(self, folder: _Folder, page: Page) -> list[_Folder]:
         below = []
-        for entry in entries:
-            name, url = str(entry["name"]), str(entry["url"])
-            if not url.startswith(base):  # the parser gives no such thing; another one might
-                continue
-            path = folder.path + name
-            if entry["dir"]:
-                if folder.leads_to(name):
-                    below.append(_Folder(path + "/", url))
-            elif len(walk.files) < MAX_FILES:
-                walk.files.setdefault(path, ListedFile(path=path, url=url, size=entry["size"]))
-            else:
-                walk.warnings.append(f"The job has too many files; only {MAX_FILES:,} were looked at.")
-                return []
+        self.looked_in.append(folder.path or "./")
+        self.seen += int(page.data["seen"])
+        for entry in page.data["entries"]:
+            found = self._entry(folder, page, entry)
+            if found is not None:
+                below.append(found)
         return below
 
-    async def _read(self, folder: _Folder, walk: _Walk) -> tuple[str, list[dict[str, Any]]]:
-        """The address of the folder as it answered, and its entries."""
-        walk.pages += 1
-        page = walk.scratch / f"{walk.pages}.index"
-        out = walk.scratch / f"{walk.pages}.out"
-        await walk.slots.acquire()
-        try:
-            fetched = await self._fetcher.fetch(
-                folder.url,
-                page,
-                max_bytes=self._limits.listing_bytes,
-                timeout_s=self._limits.fetch_seconds,
-                accept="text/html, */*;q=0.5",
-            )
-            base = fetched.url.rpartition("/")[0] + "/" if "/" in fetched.url else fetched.url
-            if walk.root and not base.startswith(walk.root):
-                raise ParseError(f"{folder.url} leads out of the job's directory, to {fetched.url}.")
-            out.mkdir()
-            result = await self._cpu.run(
-                ParseRequest(
-                    parser="listing",
-                    inputs=(InputFile(path=str(page), name=f"The directory {folder.url}"),),
-                    out_dir=str(out),
-                    max_bytes=self._limits.listing_bytes,
-                    options={"url": fetched.url},
-                ),
-                timeout_s=self._limits.task_seconds,  # mostly the wait for a free process
-            )
-        finally:
-            walk.slots.release()
-            page.unlink(missing_ok=True)
-            shutil.rmtree(out, ignore_errors=True)
-        walk.warnings.extend(result.warnings)
-        return base, list(result.data["entries"])
+    def _entry(self, folder: _Folder, page: Page, entry: dict[str, Any]) -> _Folder | None:
+        path, url = folder.path + str(entry["name"]), str(entry["url"])
+        if not url.startswith(page.base):  # the parser gives no such thing; another one might
+            return None
+        if entry["dir"]:
+            soon = rank(path)
+            return None if soon is None else _Folder(path + "/", url, soon)
+        if len(self.files) < MAX_FILES:
+            self.files.setdefault(path, ListedFile(path=path, url=url, size=entry["size"]))
+        elif len(self.files) == MAX_FILES and path not in self.files:
+            warning = f"The job has too many files; only {MAX_FILES:,} of those wanted were looked at."
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+        return None

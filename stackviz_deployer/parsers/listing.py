@@ -17,13 +17,14 @@ from attrs import define, field, frozen
 from stackviz_deployer.errors import ParseError
 from stackviz_deployer.model import ParseRequest, ParseResult
 from stackviz_deployer.parsers.decode import Decoder
+from stackviz_deployer.parsers.listing_data import Entry, data_entries
+from stackviz_deployer.parsers.wanted import MAX_NAME, Answer, chooser, is_name
 
 MAX_ENTRIES = 50_000
 MAX_LINKS = 4 * MAX_ENTRIES
 """Links that are looked at in one page; icons double them, help texts add some."""
-MAX_ANSWER = 3 << 20
-"""Bytes of the result; parsers.worker refuses to send more than 4 MiB."""
-_MAX_NAME = 1024  # file systems allow 255 bytes, thrice as many as %XX
+_MAX_SEGMENT = 3 * MAX_NAME
+"""Of a URL: a name with each byte as %XX."""
 
 # "[^<>]" keeps every search linear: no tag is sought beyond the next one
 _CONTAINER = re.compile(r"<(/?)(?:table|pre|ul)\b", re.IGNORECASE)
@@ -50,15 +51,6 @@ _CHILD = re.compile(r"((?!\.\.?/?$)[A-Za-z0-9._~-]{1,1024})(/?)")
 """What nearly every href is: a name without escapes, that of a folder with a slash."""
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _STANDS = "!$&'()*+,-.:;=@_~%[]"
-_NEVER = re.compile(r"[\x00-\x1f\x7f/\\]")
-
-
-@define
-class _Entry:
-    name: str
-    url: str
-    is_dir: bool
-    size: int | None
 
 
 @frozen
@@ -109,7 +101,7 @@ class _Piece:
     has_sort: bool = False
     has_parent: bool = False
     links: int = 0
-    entries: dict[str, _Entry] = field(factory=dict)
+    entries: dict[str, Entry] = field(factory=dict)
     named: bool = True
     """Whether every link shows the name that it leads to, or its beginning; not asked beside sort links."""
     too_many: bool = False
@@ -121,12 +113,15 @@ class _Piece:
 
 
 def parse(request: ParseRequest) -> ParseResult:
-    """The entries of a directory index.
+    """The entries of a directory index: folders, and files that scrapers may want.
 
-    One input: the page as it came.  Options: ``url``, where it was found (after redirects).
-    The result's data is ``{"entries": [{"name", "url", "dir", "size"}...]}`` in the page's order,
-    names decoded, sizes in bytes as far as the page tells (rounded) or null.  Raises ParseError
-    for a page that is no index, TooLargeError beyond ``request.max_bytes``.
+    One input: the page as it came.  Options: ``url``, where it was found (after redirects);
+    ``path``, the folder's own in the job's tree (ends in a slash, empty for the root); ``names``,
+    the globs of interfaces.Scraper (everything without them).  The result's data is
+    ``{"entries": [{"name", "url", "dir", "size"}...], "seen": n}`` in the page's order, folders
+    first, names decoded, sizes in bytes as far as the page tells (rounded) or null; ``seen`` is how
+    many files it lists.  Raises ParseError for a page that is no index, TooLargeError beyond
+    ``request.max_bytes``.
     """
     (page,) = request.inputs
     decoder = Decoder(page.path, name=page.name, max_bytes=request.max_bytes)
@@ -136,19 +131,34 @@ def parse(request: ParseRequest) -> ParseResult:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         text = body.decode("cp1252", "replace")
-    piece = _choose(text, _Base.of(str(request.options["url"])))
-    if piece is None:
-        raise ParseError(f"{page.name} is no directory index.")
     warnings = list(decoder.warnings)
-    if piece.too_many:
+    base = _Base.of(str(request.options["url"]))
+    entries = data_entries(text, base.url, warnings, page.name)
+    if entries is None:
+        piece = _choose(text, base)
+        if piece is None:
+            raise ParseError(f"{page.name} is no directory index.")
+        entries = piece.entries.values()
+        if piece.too_many:
+            warnings.append(f"{page.name} lists too many entries; only the first {MAX_ENTRIES:,} were read.")
+    fits = chooser(request.options.get("names"))
+    path = str(request.options.get("path", ""))
+    folders, files, seen = Answer(), Answer(), 0
+    for entry in entries:
+        seen += not entry.is_dir
+        if entry.is_dir or fits(path, entry.name):
+            (folders if entry.is_dir else files).add(
+                name=entry.name, url=entry.url, dir=entry.is_dir, size=entry.size
+            )
+    if folders.left_out or files.left_out:
         warnings.append(
-            f"{page.name} lists too many entries; only the first {len(piece.entries):,} were read."
+            f"{page.name} lists too many entries; {folders.left_out:,} folders and {files.left_out:,} files "
+            "of those wanted were left out."
         )
-    entries = [
-        {"name": e.name, "url": e.url, "dir": e.is_dir, "size": e.size} for e in piece.entries.values()
-    ]
     return ParseResult(
-        data={"entries": entries}, warnings=tuple(warnings), decoded_bytes=decoder.decoded_bytes
+        data={"entries": folders.rows + files.rows, "seen": seen},
+        warnings=tuple(warnings),
+        decoded_bytes=decoder.decoded_bytes,
     )
 
 
@@ -189,7 +199,6 @@ def _choose(text: str, base: _Base) -> _Piece | None:
 def _read(text: str, start: int, end: int, base: _Base, left: int) -> _Piece:
     """The links of one part, at most ``left`` of them."""
     piece = _Piece()
-    room = MAX_ANSWER
     for link in islice(_LINK.finditer(text, start, end), left):
         piece.links += 1
         href = link[1] or _href(link[2])
@@ -210,8 +219,7 @@ def _read(text: str, start: int, end: int, base: _Base, left: int) -> _Piece:
         if known is not None:  # Apache's icon was a link, too
             known.size = entry.size
             continue
-        room -= 2 * len(entry.url) + 64
-        if len(piece.entries) >= MAX_ENTRIES or room < 0:
+        if len(piece.entries) >= MAX_ENTRIES:
             piece.too_many = True
             break
         piece.entries[entry.name] = entry
@@ -228,28 +236,26 @@ def _href(attributes: str) -> str | None:
     return unescape(found[1] or found[2] or found[3] or "").strip()
 
 
-def _entry(href: str, base: _Base) -> _Entry | None:
+def _entry(href: str, base: _Base) -> Entry | None:
     """What lies directly in the page's folder under ``href``; None for anything else."""
     plain = _CHILD.fullmatch(href)
     if plain is not None:
-        return _Entry(plain[1], base.url + href, plain[2] == "/", None)
+        return Entry(plain[1], base.url + href, plain[2] == "/", None)
     rest = base.relative(href)
     if not rest or "?" in rest:
         return None
     rest = rest.partition("#")[0]
     segment, slash, below = rest.partition("/")
     # object stores have no index for a folder but a file, and Zuul's pages link to that
-    if below not in ("", "index.html") or len(segment) > _MAX_NAME:
+    if below not in ("", "index.html") or len(segment) > _MAX_SEGMENT:
         return None
     name = segment
     if not _PLAIN.fullmatch(segment):
         segment = quote(_STRAY_PERCENT.sub("%25", segment), safe=_STANDS, errors="replace")
         name = unquote(segment, errors="replace")
-        if _NEVER.search(name):
-            return None
-    if name in ("", ".", ".."):
+    if not is_name(name):
         return None
-    return _Entry(name, f"{base.url}{segment}{slash}{below}", bool(slash), None)
+    return Entry(name, f"{base.url}{segment}{slash}{below}", bool(slash), None)
 
 
 def _size(text: str, start: int) -> int | None:

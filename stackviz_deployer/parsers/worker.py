@@ -40,6 +40,7 @@ PARSERS: dict[str, str] = {
     "console": "stackviz_deployer.parsers.console:parse",
     "jjb": "stackviz_deployer.parsers.jjb:parse",
     "listing": "stackviz_deployer.parsers.listing:parse",
+    "manifest": "stackviz_deployer.parsers.manifest:parse",
     "upload": "stackviz_deployer.parsers.upload:parse",
     "gerrit": "stackviz_deployer.parsers.gerrit:parse",
     "zuul": "stackviz_deployer.parsers.zuul:parse",

@@ -18,8 +18,8 @@ from stackviz_deployer.errors import (
     UpstreamStatusError,
     UpstreamTimeoutError,
 )
-from stackviz_deployer.listing import directory
-from stackviz_deployer.listing.directory import DirectoryListing
+from stackviz_deployer.listing import directory, pages
+from stackviz_deployer.listing.job import JobListing
 from stackviz_deployer.model import Fetched, Limits, Tree
 from stackviz_deployer.net.fetch import HttpFetcher
 from stackviz_deployer.parsers.worker import perform
@@ -38,7 +38,7 @@ class PagesFetcher:
         self.running = 0
         self.most = 0
         self.gate_below: str | None = None
-        """Requests below this URL wait until open_gate."""
+        """Requests for folders below this URL wait until open_gate."""
         self.waiting: list[Deferred[None]] = []
 
     def open_gate(self) -> None:
@@ -54,7 +54,7 @@ class PagesFetcher:
         self.running += 1
         self.most = max(self.most, self.running)
         try:
-            if self.gate_below is not None and url != self.gate_below:
+            if self.gate_below is not None and url.endswith("/") and url != self.gate_below:
                 self.waiting.append(Deferred())
                 await self.waiting[-1]
         finally:
@@ -91,7 +91,7 @@ class WalkTests(SynchronousTestCase):
     def start(self, fetcher: PagesFetcher, url: str = ROOT) -> "Deferred[Tree]":
         self.scratch = Path(self.mktemp())
         self.scratch.mkdir()
-        listing = DirectoryListing(fetcher, InlinePool(perform), Limits())
+        listing = JobListing(fetcher, InlinePool(perform), Limits())
         return Deferred.fromCoroutine(listing.open(url, self.scratch))
 
     def walk(self, pages: Mapping[str, Any], url: str = ROOT) -> Tree:
@@ -186,7 +186,7 @@ class WalkTests(SynchronousTestCase):
             }
         )
         self.assertEqual([file.path for file in tree.files], ["a"])
-        self.assertEqual(self.fetcher.asked, [ROOT, ROOT + "node/"])
+        self.assertEqual(self.fetcher.asked[2:], [ROOT, ROOT + "node/"])
 
     def test_root_that_moved(self) -> None:
         pages = {ROOT: ("https://logs.example/1/", index("logs/"))}
@@ -200,18 +200,18 @@ class WalkTests(SynchronousTestCase):
         fetcher = PagesFetcher({ROOT: index(*[f"node{i}/" for i in range(60)])})
         done = self.start(fetcher)
         self.successResultOf(done)
-        self.assertEqual(len(fetcher.asked), 61)
+        self.assertEqual(len(fetcher.asked), 63)
         waiting = PagesFetcher(fetcher.pages)
         waiting.gate_below = ROOT
         done = self.start(waiting)
-        self.assertEqual(waiting.running, directory.CONCURRENT)
+        self.assertEqual(waiting.running, pages.CONCURRENT)
         waiting.open_gate()
         self.successResultOf(done)
-        self.assertEqual((waiting.most, len(waiting.asked)), (directory.CONCURRENT, 61))
+        self.assertEqual((waiting.most, len(waiting.asked)), (pages.CONCURRENT, 63))
 
     def test_folders_are_bounded(self) -> None:
         tree = self.walk({ROOT: index(*[f"node{i}/" for i in range(500)])})
-        self.assertEqual(len(self.fetcher.asked), directory.MAX_FOLDERS)
+        self.assertEqual(len(self.fetcher.asked), directory.MAX_REQUESTS)
         (warning,) = tree.warnings
         self.assertIn("too many folders", warning)
 
@@ -268,7 +268,7 @@ class ApacheTests(TestCase):
             fetcher = HttpFetcher(
                 reactor, allowed=[f"127.0.0.1:{apache.port}"], private_networks=["127.0.0.0/8"]
             )
-            listing = DirectoryListing(fetcher, InlinePool(perform), Limits())
+            listing = JobListing(fetcher, InlinePool(perform), Limits())
             try:
                 tree = await listing.open(apache.url + "job", base)
                 self.assertEqual([file.path for file in tree.files], sorted(self.FILES), (style, extra))

@@ -14,14 +14,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.errors import ParseError, TooLargeError
 from stackviz_deployer.model import InputFile, ParseRequest, ParseResult
-from stackviz_deployer.parsers import listing
+from stackviz_deployer.parsers import listing, wanted
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "listings"
 BASE = "http://logs.example.org/1/2/"
 
 
 class ListingTestCase(SynchronousTestCase):
-    def read(self, page: bytes | str | Path, url: str = BASE, max_bytes: int = 32 << 20) -> ParseResult:
+    def read(
+        self, page: bytes | str | Path, url: str = BASE, max_bytes: int = 32 << 20, **options: Any
+    ) -> ParseResult:
         if not isinstance(page, Path):
             path = Path(self.mktemp())
             path.write_bytes(page.encode() if isinstance(page, str) else page)
@@ -32,7 +34,7 @@ class ListingTestCase(SynchronousTestCase):
                 inputs=(InputFile(path=str(page), name="the index"),),
                 out_dir="/nonexistent",
                 max_bytes=max_bytes,
-                options={"url": url},
+                options={"url": url, **options},
             )
         )
 
@@ -234,9 +236,32 @@ class RuleTests(ListingTestCase):
     def test_too_many_entries(self) -> None:
         links = "".join(f'<li><a href="{i}">{i}</a>\n' for i in range(listing.MAX_ENTRIES + 1))
         found = self.read(f"<h1>Index of /</h1><ul>{links}</ul>", "http://h/")
-        self.assertLess(len(json.dumps(found.data)), 4 << 20)
-        (warning,) = found.warnings
-        self.assertIn("too many entries", warning)
+        self.assertLess(len(json.dumps(found.data)), 1 << 20)
+        self.assertEqual(
+            (len(found.data["entries"]), found.data["seen"]), (wanted.MAX_TOLD, listing.MAX_ENTRIES)
+        )
+        read, told = found.warnings
+        self.assertIn("only the first 50,000 were read", read)
+        self.assertIn("48,000 files of those wanted were left out", told)
+
+    def test_only_what_is_wanted_is_told(self) -> None:
+        links = "".join(
+            f'<a href="{name}">{name}</a>\n' for name in ("a.subunit.gz", "b.txt", "c/", "d.xml", "e")
+        )
+        page = f"<h1>Index of /</h1><pre>{links}</pre>"
+        for path, globs, expected in (
+            ("", ["*.subunit", "e"], ["c", "a.subunit.gz", "e"]),
+            ("", ["results/*.xml"], ["c"]),
+            ("logs/results/", ["results/*.xml"], ["c", "d.xml"]),
+            ("results/", ["results/*.xml", "b.*"], ["c", "b.txt", "d.xml"]),
+            ("no-results/", ["results/*.xml"], ["c"]),
+            ("a/b/c/d/", ["e"], ["c", "e"]),
+            ("a/b/c/d/e/", ["e"], ["c"]),
+            ("", [], ["c"]),
+        ):
+            found = self.read(page, path=path, names=globs).data
+            self.assertEqual([entry["name"] for entry in found["entries"]], expected, (path, globs))
+            self.assertEqual(found["seen"], 4)
 
     def test_five_thousand_entries_are_quick(self) -> None:
         rows = "".join(
@@ -246,7 +271,7 @@ class RuleTests(ListingTestCase):
         )
         page = self.FANCY.format(rows)
         started = time.process_time()
-        self.assertEqual(len(self.entries(page)), 5000)
+        self.assertEqual(self.read(page, names=["*.subunit"]).data["seen"], 5000)
         self.assertLess(time.process_time() - started, 0.5)  # 20 to 30 ms when nobody else computes
 
     def test_hostile_pages_take_linear_time(self) -> None:

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Directory indexes that are data: nginx's and Caddy's JSON, nginx's XML (formats/listings.md)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from html import unescape
+from typing import Any
+
+import orjson
+from attrs import define
+
+from stackviz_deployer.parsers.wanted import is_name, quoted
+
+_XML = re.compile(r"\s*(?:<\?xml[^<>]{0,200}>\s*)?<list>")
+_XML_ROW = re.compile(r"<(file|directory)\b([^<>]{0,500})>([^<>]{0,4096})</")
+_XML_SIZE = re.compile(r'\ssize="([0-9]{1,18})"')
+_GAP = re.compile(r"[\s,]*")
+
+
+@define
+class Entry:
+    """What an index tells of a file or folder."""
+
+    name: str
+    url: str
+    is_dir: bool
+    size: int | None
+
+
+def data_entries(text: str, base_url: str, warnings: list[str], page: str) -> Iterable[Entry] | None:
+    """The entries of an index that is JSON or XML, each once; None when it is neither.
+
+    Of a torn one those before the damage, with a sentence in ``warnings`` that names ``page``.
+    """
+    if text.lstrip()[:1] == "[":
+        found, whole = _json(text)
+        rows = list(_json_rows(found))
+        if not rows and (found or not whole):
+            return None
+    elif _XML.match(text):
+        rows, whole = list(_xml_rows(text)), "</list>" in text
+    else:
+        return None
+    if not whole:
+        warnings.append(f"{page} ends early or is damaged; the rest is missing.")
+    entries: dict[str, Entry] = {}
+    for name, is_dir, size in rows:
+        if is_name(name):
+            url = base_url + quoted(name) + ("/" if is_dir else "")
+            entries.setdefault(name, Entry(name, url, is_dir, None if is_dir else size))
+    return entries.values()
+
+
+def _json(text: str) -> tuple[list[Any], bool]:
+    """The elements of an array; False when there were more than could be read."""
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        return list(_before_damage(text)), False
+    return found, True
+
+
+def _json_rows(found: Iterable[Any]) -> Iterator[tuple[str, bool, int | None]]:
+    for row in found:
+        if isinstance(row, Mapping) and isinstance(name := row.get("name"), str):
+            kind = row.get("type")  # nginx; Caddy has is_dir
+            if kind not in (None, "file", "directory"):
+                continue
+            is_dir = kind == "directory" or row.get("is_dir") is True or name.endswith("/")
+            size = row.get("size")
+            yield name.removesuffix("/"), is_dir, size if type(size) is int and size >= 0 else None
+
+
+def _before_damage(text: str) -> Iterator[Any]:
+    """The elements of an array that is torn or mangled, as far as they can be read."""
+    decoder = json.JSONDecoder()
+    position = text.index("[") + 1
+    while True:
+        gap = _GAP.match(text, position)
+        try:
+            element, position = decoder.raw_decode(text, gap.end() if gap else position)
+        except (ValueError, RecursionError):
+            return
+        yield element
+
+
+def _xml_rows(text: str) -> Iterator[tuple[str, bool, int | None]]:
+    for row in _XML_ROW.finditer(text):
+        size = _XML_SIZE.search(row[2])
+        yield unescape(row[3]), row[1] == "directory", int(size[1]) if size else None

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""zuul-manifest.json: all files of a job, as Zuul's upload role lists them (formats/manifest.md)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from stackviz_deployer.errors import ParseError
+from stackviz_deployer.model import ParseRequest, ParseResult
+from stackviz_deployer.parsers.decode import Decoder
+from stackviz_deployer.parsers.wanted import MAX_DEPTH, Answer, chooser, is_name, quoted
+
+
+def parse(request: ParseRequest) -> ParseResult:
+    """The files of a manifest that scrapers may want.
+
+    One input: the manifest as it came.  Options: ``url``, the job's root (ends in a slash);
+    ``names``, the globs of interfaces.Scraper (everything without them).  The result's data is
+    ``{"files": [{"path", "url", "size"}...], "seen": n}``: those nearest to the root first, and
+    how many files there are in all.  Entries that are nobody's file (``..``, absolute names,
+    links, odd types) are passed over.  Raises ParseError for anything but a manifest,
+    TooLargeError beyond ``request.max_bytes``.
+    """
+    (page,) = request.inputs
+    decoder = Decoder(page.path, name=page.name, max_bytes=request.max_bytes)
+    try:
+        document = orjson.loads(b"".join(decoder))
+    except ValueError as error:
+        raise ParseError(f"{page.name} is no manifest: {error}.") from error
+    tree = document.get("tree") if isinstance(document, dict) else None
+    if not isinstance(tree, list):
+        raise ParseError(f"{page.name} is no manifest: it has no tree.")
+    answer, seen = _files(tree, str(request.options["url"]), chooser(request.options.get("names")))
+    warnings = list(decoder.warnings)
+    if answer.left_out:
+        warnings.append(
+            f"{page.name} names too many files; {answer.left_out:,} of those wanted were left out."
+        )
+    return ParseResult(
+        data={"files": answer.rows, "seen": seen},
+        warnings=tuple(warnings),
+        decoded_bytes=decoder.decoded_bytes,
+    )
+
+
+def _files(tree: list[Any], root: str, fits: Callable[[str, str], bool]) -> tuple[Answer, int]:
+    """The wanted ones, and how many there are.  No recursion: how deep it goes is the sender's will."""
+    answer, seen = Answer(), 0
+    told: set[str] = set()
+    # the parent's path and URL, the own name, how deep the own entries lie
+    folders: deque[tuple[str, str, str, int, list[Any]]] = deque([("", root, "", 0, tree)])
+    while folders:
+        above, url, own, depth, entries = folders.popleft()
+        path = f"{above}{own}/" if own else ""
+        url = f"{url}{quoted(own)}/" if own else url
+        near = depth <= MAX_DEPTH
+        for entry in entries:
+            if not isinstance(entry, dict):
+                continue
+            name, children = entry.get("name"), entry.get("children")
+            if isinstance(children, list):
+                if not near:  # only counted
+                    folders.append(("", "", "", depth, children))
+                elif children and is_name(name):
+                    folders.append((path, url, name, depth + 1, children))
+            elif entry.get("mimetype") != "application/directory" and isinstance(name, str):
+                seen += 1
+                if near and fits(path, name) and is_name(name) and path + name not in told:
+                    told.add(path + name)
+                    answer.add(path=path + name, url=url + quoted(name), size=_size(entry.get("size")))
+    return answer, seen
+
+
+def _size(size: Any) -> int | None:
+    return size if type(size) is int and size >= 0 else None
