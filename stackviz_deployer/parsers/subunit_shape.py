@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from stackviz_deployer.parsers.subunit_run import Test, count_of
+from stackviz_deployer.parsers.subunit_run import UNFINISHED, Test, count_of
 
 MAX_WORKERS = 256
 """More different worker tags than this are no workers any more."""
@@ -140,14 +140,15 @@ def _iso_second(seconds: int) -> str:
 def assign_lanes(tests: Sequence[Test], spans: Sequence[Span]) -> list[int]:
     """The lane of each test: 0, 1, ... without a gap, in the order of the workers' numbers.
 
-    Tests that name no worker get lanes behind those, as few as keep them from
-    overlapping (up to MAX_FREE_LANES).
+    Tests that name no worker get lanes behind those, as few as keep them from overlapping (up to
+    MAX_FREE_LANES); but one without an end goes to the worker that fell silent before it began.
     """
     workers = {tags: _worker_of(tags) for tags in {test.tags for test in tests}}
     numbers = sorted({number for number in workers.values() if number is not None})[:MAX_WORKERS]
     dense = {number: lane for lane, number in enumerate(numbers)}
     lane_of = {tags: -1 if number is None else dense.get(number, -1) for tags, number in workers.items()}
     lanes = [lane_of[test.tags] for test in tests]
+    _give_to_silent_workers(tests, spans, lanes)
     busy: list[tuple[int, int]] = []  # (end, lane), a heap
     for start, end, i in sorted((*spans[i], i) for i, lane in enumerate(lanes) if lane < 0):
         if busy and (busy[0][0] <= start or len(busy) >= MAX_FREE_LANES):
@@ -157,6 +158,22 @@ def assign_lanes(tests: Sequence[Test], spans: Sequence[Span]) -> list[int]:
         heapq.heappush(busy, (end, lane))
         lanes[i] = lane
     return lanes
+
+
+def _give_to_silent_workers(tests: Sequence[Test], spans: Sequence[Span], lanes: list[int]) -> None:
+    """Published streams tell a test's worker when it ends, so not of one that hung."""
+    hung = sorted((spans[i], i) for i, test in enumerate(tests) if test.mark == UNFINISHED and lanes[i] < 0)
+    if not hung:
+        return
+    ends: dict[int, int] = {}
+    for (_, end), lane in zip(spans, lanes, strict=True):
+        if lane >= 0:
+            ends[lane] = max(end, ends.get(lane, end))
+    for (start, end), i in hung:
+        silent = [(last, lane) for lane, last in ends.items() if last <= start]
+        if silent:
+            lanes[i] = max(silent)[1]  # a worker goes on at once
+            ends[lanes[i]] = end
 
 
 def _rows(tests: Sequence[Test], spans: Sequence[Span]) -> Iterator[bytes]:

@@ -73,6 +73,7 @@ def read_v1(chunks: Iterable[bytes], sink: EventSink) -> list[str]:
         # would take all that follows for text of the open test
         begins = line.startswith(_TEST) and told.startswith(_BEFORE_TEST)
         if begins and result.open_id is not None and not protocol.in_details:
+            sink.event(result.open_id, None, NONE, None, client.test_tags, None, b"")
             client.give_up()
             protocol = _Protocol(client, text)
         told = line
@@ -90,6 +91,7 @@ def read_v1(chunks: Iterable[bytes], sink: EventSink) -> list[str]:
                 warnings.append(f"The stream is damaged near byte {result.bytes_read} ({problem}).")
     # TestProtocolServer.lostConnection() would make an error of the test that is open, without what it said
     if result.open_id is not None:
+        sink.event(result.open_id, None, NONE, None, client.test_tags, None, b"")
         for name, said in protocol.unfinished().items():
             sink.event(result.open_id, None, NONE, None, None, name.encode("utf-8", "replace"), said)
     return warnings
@@ -194,10 +196,13 @@ class _Client(ExtendedToStreamDecorator):
         self._test: Any = None
         self._new_tags: set[str] = set()
         """Told since the test began."""
+        self.test_tags: tuple[str, ...] = ()
+        """Of the test, when it began: it tells of them again when it ends, and then only."""
 
     def startTest(self, test: Any) -> None:
         super().startTest(test)
         self._test, self._new_tags = test, set()
+        self.test_tags = tuple(sorted(self.current_tags))
 
     def tags(self, new_tags: Iterable[str], gone_tags: Iterable[str]) -> None:
         super().tags(new_tags, gone_tags)

@@ -22,8 +22,11 @@ from stackviz_deployer.jobs.pipeline import MAX_WARNINGS, Pipeline
 from stackviz_deployer.jobs.uploads import UploadOpener
 from stackviz_deployer.jobs.workbench import AT_ONCE, MAX_ARTIFACTS
 from stackviz_deployer.model import Job, Limits, ParseResult, Task, TaskId, TaskState
+from stackviz_deployer.parsers import dstat as real_dstat
+from stackviz_deployer.parsers import subunit as real_subunit
 from stackviz_deployer.scrapers import SCRAPERS
 from tests.fakes import FakeCpu, FakeFetcher, FakeListing, FakeUploads, MemoryBlobStore, made
+from tests.parsers import subunit_oracle as oracle
 
 ROOT = "http://logs.example/1/271726/1/check/gate-x/abc1234/"
 STREAM, CONSOLE, DSTAT = "logs/testrepository.subunit.gz", "console.html", "logs/dstat-csv.txt.gz"
@@ -226,6 +229,31 @@ class YearTests(PipelineTestCase):
         self.cpu.parsers["subunit"] = lambda request: subunit(request, start_ms=0)
         self.assertEqual(self.start_ms(finished_ms=self.BEGAN), self.BEGAN)
         self.assertEqual(self.times_read(), 1)
+
+    def test_a_real_job_over_new_year(self):
+        """StackViz takes the year of the first test; the job's end would give it January's rows."""
+        clock = [
+            *((f"31-12 23:59:{second}", self.BEGAN - 50_000 + second * 1000) for second in (50, 58)),
+            *((f"01-01 00:00:0{second}", self.BEGAN + 10_000 + second * 1000) for second in (0, 5, 9)),
+        ]
+        head = (
+            '"Dstat 0.7.3 CSV output"\n"Author:","x"\n"Host:","n"\n'
+            '"Cmdline:","dstat",,,,"Date:","31 Dec 2016 23:59:50 UTC"\n'
+            '"system","memory usage"\n"time","used"\n'
+        )
+        csv = head + "".join(f"{text},{ms}\n" for text, ms in clock)
+        stream = oracle.write(
+            {"test_id": "a.T.t", "test_status": status, "timestamp": oracle.moment(ms * 1000)}
+            for status, ms in (("inprogress", self.BEGAN + 2000), ("success", self.BEGAN + 15_000))
+        )
+        self.fetcher.bodies |= {ROOT + STREAM: stream, ROOT + DSTAT: csv.encode()}
+        self.listing.paths = (STREAM, DSTAT)
+        self.limits = evolve(self.limits, artifact_bytes=1 << 20, total_bytes=4 << 20)
+        self.cpu.parsers |= {"subunit": real_subunit.parse, "dstat": real_dstat.parse}
+        outcome = self.outcome(a_task(finished_ms=self.BEGAN + 3_600_000))
+        meta = outcome.artifacts[-1][0].meta
+        self.assertEqual((meta["rows"], meta["start_ms"], meta["end_ms"]), (2, self.BEGAN, self.BEGAN + 8000))
+        self.assertIn("kept 2016, left out 3 rows of 2017", outcome.warnings[-1])
 
 
 class BadJobTests(PipelineTestCase):

@@ -156,6 +156,20 @@ class LaneTests(SynchronousTestCase):
         tests = [test(0, 10, "worker-3"), test(0, 5), test(3, 9), test(5, 6), test(4, 8)]
         self.assertEqual(self.lanes(*tests), [0, 1, 2, 1, 3])
 
+    def test_hung_tests_go_to_the_worker_that_fell_silent(self) -> None:
+        """Which of several: the one that ended just before.  A second hung test finds it taken."""
+        ran = [test(0, 3, "worker-0"), test(0, 5, "worker-1"), test(5, 30, "worker-2")]
+        hung = test(6, 30, mark="unfinished")
+        self.assertEqual(self.lanes(*ran, hung), [0, 1, 2, 1])
+        self.assertEqual(self.lanes(*ran, hung, test(7, 30, mark="unfinished")), [0, 1, 2, 1, 0])
+        self.assertEqual(self.lanes(*ran, *[hung] * 3), [0, 1, 2, 1, 0, 3])
+        self.assertEqual(self.lanes(*ran, test(2, 30, mark="unfinished")), [0, 1, 2, 3])
+        self.assertEqual(self.lanes(*ran, test(6, 30)), [0, 1, 2, 3])
+
+    def test_hung_tests_that_name_their_worker(self) -> None:
+        ran = [test(0, 3, "worker-0"), test(0, 5, "worker-1")]
+        self.assertEqual(self.lanes(*ran, test(6, 30, "worker-0", mark="unfinished")), [0, 1, 0])
+
     def test_none_tagged(self) -> None:
         self.assertEqual(self.lanes(test(0, 5), test(5, 9)), [0, 0])
 
@@ -170,12 +184,15 @@ class LaneTests(SynchronousTestCase):
                 st.integers(0, 50),
                 st.integers(0, 50),
                 st.sampled_from(["", "worker-1", "worker-7", "worker-07", "x"]),
+                st.sampled_from([None, "unfinished"]),
             ),
             min_size=1,
         )
     )
-    def test_dense_and_without_false_overlaps(self, tests: list[tuple[int, int, str]]) -> None:
-        made = [test(start, start + length, *filter(None, [tag])) for start, length, tag in tests]
+    def test_dense_and_without_false_overlaps(self, tests: list[tuple[int, int, str, str | None]]) -> None:
+        made = [
+            test(start, start + length, *filter(None, [tag]), mark=mark) for start, length, tag, mark in tests
+        ]
         spans, _ = repair_times(made)
         lanes = assign_lanes(made, spans)
         self.assertEqual(set(lanes), set(range(max(lanes) + 1)))
@@ -183,3 +200,6 @@ class LaneTests(SynchronousTestCase):
         for i, (lane, (start, end)) in enumerate(free):
             for other, (begin, stop) in free[:i]:
                 self.assertTrue(lane != other or end <= begin or stop <= start)
+        taken = [(lane, span) for lane, span, t in zip(lanes, spans, tests, strict=True) if "w" in t[2]]
+        for lane, (start, _) in free:
+            self.assertTrue(all(lane != other or stop <= start for other, (_, stop) in taken))

@@ -63,7 +63,8 @@ class V1Tests(SynchronousTestCase):
         recorder, said = read(STREAM[: STREAM.index(b"failure: c")])
         self.assertEqual(said, [])
         self.assertEqual(self.finals(recorder), [("a.b", "success")])
-        self.assertEqual(recorder.events[-1][:3], ("c", None, "inprogress"))
+        self.assertEqual(recorder.events[-2][:3], ("c", None, "inprogress"))
+        self.assertEqual(recorder.events[-1][:5], ("c", None, None, None, frozenset({"worker-1"})))
 
     def said_last(self, end: bytes) -> dict[str, bytes]:
         recorder, said = read(STREAM + b"test: t\n" + end)
@@ -71,7 +72,7 @@ class V1Tests(SynchronousTestCase):
         self.assertEqual(self.finals(recorder), [("a.b", "success"), ("c", "fail")])
         begin = max(i for i, event in enumerate(recorder.events) if event[2] == "inprogress")
         self.assertEqual({event[0] for event in recorder.events[begin:]}, {"t"})
-        return {event[5]: event[6] for event in recorder.events[begin + 1 :]}
+        return {event[5]: event[6] for event in recorder.events[begin + 1 :] if event[5]}
 
     def test_cut_off_in_its_details(self) -> None:
         """What it said until then is what one looks for in a job that timed out."""
