@@ -30,8 +30,8 @@ _JSON = "application/json"
 def parse(request: ParseRequest) -> ParseResult:
     """One group of artifacts for all inputs together: surefire writes a file a class.
 
-    Options: ``artifact_name`` of the run, else that of the first input; ``left_out``, how
-    many files were not fetched because there are too many.  The inputs share what
+    Options: ``artifact_name`` of the run, else that of a single input or ``junit``; ``left_out``,
+    how many files were not fetched because there are too many.  The inputs share what
     ``max_bytes`` allows them together.  Reports without a test give ``subunit-stats``
     alone, as the primary one.  A file that is no report, or has a DOCTYPE, is left out with a
     warning; ParseError when there is no other, TooLargeError when all are over the limit.
@@ -67,7 +67,10 @@ def parse(request: ParseRequest) -> ParseResult:
         )
     shape = shape_run(run.tests, [*said, *settled])
     wanted = request.options.get("artifact_name")
-    name = safe_name(str(wanted)) if wanted else artifact_name(request.inputs[0].name)
+    if wanted is None:
+        name = artifact_name(request.inputs[0].name) if len(request.inputs) == 1 else "junit"
+    else:
+        name = safe_name(str(wanted))
     meta = _meta(shape, junit)
     write_gzip(paths["stats"], shape.stats)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The elements of a JUnit report, in all its dialects.
 
-``testsuites`` and ``testsuite`` may be nested and are treated alike; a ``testcase`` may be anywhere.  What
-is not known (properties and the like) is passed over, with what is in it looked at.
+``testsuites`` and ``testsuite`` may be nested and are treated alike; a ``testcase`` may be
+anywhere; a failure outside of one is a failed test with its suite's name.  What is not known
+(properties and the like) is passed over, with what is in it looked at.
 """
 
 from __future__ import annotations
@@ -125,25 +126,27 @@ class ReportReader:
         return len(self._tags)
 
     def interrupt(self) -> Sequence[str]:
-        """As there: suites stay open, a testcase does not, unless it is known how it ended."""
-        self._texts.clear()
-        kept = next((n for n, end in enumerate(self._ends) if end == self._end_case), len(self._tags))
+        """As there: suites stay open, a testcase does not; it counts if it is known how it ended."""
+        if self._texts:
+            self._parser.CharacterDataHandler = None  # also hands out the characters that it holds
+        suites = (None, self._end_suite)
+        kept = next((n for n, end in enumerate(self._ends) if end not in suites), len(self._ends))
+        while kept and self._ends[kept - 1] is None:  # nothing that matters is open in there
+            kept -= 1
         while len(self._ends) > kept:
             self._tags.pop()
-            if self._ends.pop() == self._end_case:
-                case = self._attempts[-1]
-                if case.status is not None:
-                    self._end_case()
-                elif isinstance(case, _Case):
-                    self._lost.append(case.test_id[:200])
-        self._attempts.clear()
-        while self._ends and self._ends[-1] is None:  # nothing that matters is open in there
-            self._tags.pop()
-            self._ends.pop()
+            end = self._ends.pop()
+            case = self._attempts[-1] if end == self._end_case else None
+            if isinstance(case, _Case) and case.status is None:
+                self._attempts.pop()
+                self._lost.append(case.test_id[:200])
+            elif end is not None:
+                end()
         return tuple(self._tags)
 
     def close(self) -> list[str]:
         """The file ends; what was left out of it."""
+        self.interrupt()
         while self._suites:
             self._end_suite()
         self._run.end_file()
@@ -266,12 +269,15 @@ class ReportReader:
 
     # how they ended, and what they said
 
-    def _begin_failure(self, _tag: str, attributes: _Attributes) -> _End | None:
-        if not self._attempts:
-            return None
+    def _begin_failure(self, _tag: str, attributes: _Attributes) -> _End:
+        end = self._end_result
+        if not self._attempts:  # of a whole suite, that may have no test for it
+            self._case_chars = 0
+            self._attempts.append(_Case(test_id=self._suites[-1].name, duration_us=0))
+            end = self._end_failed_suite
         attempt = self._attempts[-1]
         attempt.status = "fail"
-        return self._begin_text(attempt, "traceback", _head(attributes), self._end_result)
+        return self._begin_text(attempt, "traceback", _head(attributes), end)
 
     def _begin_skip(self, _tag: str, attributes: _Attributes) -> _End | None:
         if not self._attempts:
@@ -343,6 +349,10 @@ class ReportReader:
                 attempt.notes = _notes(text.head, body, lines=1)
         elif attempt.notes is None or "reason" in attempt.details:
             attempt.notes = _notes(text.head, body, lines=2)
+
+    def _end_failed_suite(self) -> None:
+        self._end_result()
+        self._end_case()
 
     def _end_repeat(self) -> None:
         text, body = self._pop_text()

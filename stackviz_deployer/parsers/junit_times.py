@@ -44,7 +44,8 @@ def _spelled_seconds(text: str) -> float:
     digits = match[1]
     exponent = text[match.end(1) :]
     last = max(digits.rfind("."), digits.rfind(","))
-    if last < 0 or (_GROUPED.fullmatch(digits) and digits[last] == ","):
+    grouped = _GROUPED.fullmatch(digits) is not None
+    if last < 0 or (grouped and (digits[last] == "," or digits.count(".") > 1)):
         whole, fraction = digits, ""
     else:
         whole, fraction = digits[:last], digits[last + 1 :]

@@ -145,7 +145,9 @@ def _checked_reference(match: re.Match[bytes]) -> bytes:
     digits = match[1] or match[2]
     if len(digits) <= 8:
         number = int(digits, 16 if match[1] else 10)
-        if 0x20 <= number < 0xD800 or 0xE000 <= number < 0xFFFE or 0x10000 <= number <= 0x10FFFF:
+        if number in (9, 10, 13) or 0x20 <= number < 0xD800 or 0xE000 <= number < 0xFFFE:
+            return match[0]
+        if 0x10000 <= number <= 0x10FFFF:
             return match[0]
     return _REPLACEMENT
 
