@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from lzma import LZMAError
-from typing import IO
+from typing import cast
 
 from attrs import frozen
 
@@ -93,12 +93,10 @@ def tar_entries(chunks: Iterator[bytes], *, subject: str, warnings: list[str]) -
                 if not member.isreg() or member.issparse():
                     skipped += not member.isdir()
                     continue
-                file = tar.extractfile(member)
-                if file is not None:
-                    yield Entry(member.name, _pieces(file))
+                yield Entry(member.name, _tar_chunks(tar, member, subject, warnings))
             _tell_skipped(skipped, subject, warnings)
     except _TAR_DAMAGE as error:
-        warnings.append(f"{subject}: the tar archive is damaged ({error}); the rest is missing.")
+        _tell_damaged(error, subject, warnings)
 
 
 def zip_entries(path: str, *, subject: str, warnings: list[str]) -> Iterator[Entry]:
@@ -128,9 +126,22 @@ def zip_entries(path: str, *, subject: str, warnings: list[str]) -> Iterator[Ent
             _tell_skipped(skipped, subject, warnings)
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(_READ_BYTES):
-        yield piece
+def _tar_chunks(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, subject: str, warnings: list[str]
+) -> Iterator[bytes]:
+    # read() would throw away what came before the damage
+    file = cast("io.BufferedReader", tar.extractfile(member))
+    try:
+        while chunk := file.read1(_READ_BYTES):
+            yield chunk
+    except _TAR_DAMAGE as error:
+        _tell_damaged(error, subject, warnings)
+
+
+def _tell_damaged(error: Exception, subject: str, warnings: list[str]) -> None:
+    sentence = f"{subject}: the tar archive is damaged ({error}); the rest is missing."
+    if sentence not in warnings:  # the entry and the archive both end there
+        warnings.append(sentence)
 
 
 def _zip_chunks(
@@ -138,7 +149,8 @@ def _zip_chunks(
 ) -> Iterator[bytes]:
     try:
         with archive.open(info) as member:
-            yield from _pieces(member)
+            while chunk := member.read(_READ_BYTES):
+                yield chunk
     except _ZIP_DAMAGE as error:
         warnings.append(f"{subject}: {info.filename[:200]!a} is damaged ({error}); its rest is missing.")
 

@@ -35,7 +35,7 @@ class _Kind:
 _KINDS = (
     _Kind(re.compile(rb"\xb3[\x20-\x2f]"), suffix=".subunit"),  # signature, version 2
     _Kind(
-        re.compile(rb"(?:(?:(?:time|tags|progress):? [^\n]{0,200})?\r?\n){0,50}test(?:ing)?:? \S"),
+        re.compile(rb"(?:(?:(?:time|tags|progress):? [^\n]{0,200})?\r?\n){0,50}test(?:ing)?: \S"),
         suffix=".subunit",
     ),
     _Kind(re.compile(rb"(?=<)[^\0]{0,4000}?<testsuites?[\s>/]"), suffix=".junit.xml"),
