@@ -229,7 +229,10 @@ def later_changes() -> list[dict[str, Any]]:
 
 
 class FakeGerrit(Resource):
-    """``/changes/<id>[/detail]?o=...`` of Gerrit; ``mode`` (one of MODES) may be changed at any time."""
+    """``/changes/<id>[/detail]?o=...`` and ``/changes/?q=...`` of Gerrit.
+
+    ``mode`` (one of MODES) may be changed at any time.
+    """
 
     isLeaf = True
 
@@ -272,6 +275,8 @@ class FakeGerrit(Resource):
             waiting.callback(path)
 
     def answer(self, request: Request, path: str) -> bytes:
+        if path == f"{self.base}changes/":
+            return self.searched(request)
         match = re.fullmatch(
             re.escape(self.base) + r"changes/(?:([^/~]+)~)?([0-9]+)(/detail)?", path, re.ASCII
         )
@@ -287,6 +292,20 @@ class FakeGerrit(Resource):
         if detail:
             options |= {"LABELS", "DETAILED_LABELS", "DETAILED_ACCOUNTS", "MESSAGES"}
         return b")]}'\n" + json.dumps(shown(found, options)).encode() + b"\n"
+
+    def searched(self, request: Request) -> bytes:
+        """``?q=change:I...``, ``I...``, ``project:...``; anything else finds nothing, "(" is an error."""
+        (q,) = request.args[b"q"]
+        limit = int(request.args.get(b"n", [b"500"])[0])
+        field, _, value = q.decode().rpartition(":")
+        if value == "(":
+            return self.plain(request, 400, "line 1:1 no viable alternative at character ')'")
+        key = "project" if field == "project" else "change_id"
+        fitting = [entry for entry in self.changes.values() if entry[key] == value]
+        answer = [shown(entry, set()) for entry in fitting[:limit]]
+        if len(fitting) > limit:
+            answer[-1]["_more_changes"] = True
+        return b")]}'\n" + json.dumps(answer).encode() + b"\n"
 
     def plain(self, request: Request, status: int, text: str) -> bytes:
         request.setResponseCode(status)

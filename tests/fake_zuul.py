@@ -2,9 +2,9 @@
 """A small real HTTP server that answers like Zuul's REST API, from given builds.
 
 As a module: ``FakeZuul({"tenant": builds})`` is a resource, ``listen(reactor, fake)`` serves it.  As a
-script: ``python -m tests.fake_zuul --port 8080 [--builds FILE] [--shape flat] [--white-label TENANT] [--mode slow]
-[--base /zuul/]`` runs until killed; ``--builds`` names a JSON mapping of tenants to lists of builds to be
-served besides ``TENANTS``.
+script: ``python -m tests.fake_zuul --port 8080 [--builds FILE] [--shape flat] [--white-label TENANT]
+[--mode slow] [--base /zuul/]`` runs until killed; ``--builds`` names a JSON mapping of tenants to lists of
+builds to be served besides ``TENANTS``.
 
 A build is kept in the shape since 10.0 (``ref`` beside the build); ``shape="flat"`` shows it as 9.3 and
 before did.  The data of its own are the builds of fake_gerrit's change 948311 and what its

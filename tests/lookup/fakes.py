@@ -18,7 +18,10 @@ PARSERS = {"gerrit": gerrit.parse, "zuul": zuul.parse}
 
 
 class FakeFetcher:
-    """A ``Fetcher`` that answers from ``answers``: path -> body, an error, or a Deferred of a body."""
+    """A ``Fetcher`` that answers from ``answers``: URL -> body, an error, or a Deferred of a body.
+
+    The URL may be given without its query.
+    """
 
     def __init__(self, *hosts: str) -> None:
         self.hosts = hosts
@@ -31,7 +34,7 @@ class FakeFetcher:
             raise HostNotAllowedError(f"{urlsplit(url).netloc} is not in log_hosts")
 
     async def fetch(self, url: str, into: Path, *, max_bytes: int, timeout_s: float, **_: Any) -> Fetched:
-        place = url.partition("?")[0]
+        place = url if url in self.answers else url.partition("?")[0]
         self.asked.append(place)
         self.timeouts.append(timeout_s)
         answer = self.answers.get(place, UpstreamStatusError(f"{place}: 404", 404))

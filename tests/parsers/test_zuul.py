@@ -171,7 +171,8 @@ class ZuulTests(SynchronousTestCase):
                         None, {}, {"metadata": []}, {"metadata": {"type": "zuul_manifest"}, "url": "file:///x"}
                     ],
                     "start_time": "soon", "end_time": "2026-99-01T00:00:00",
-                    "ref": {"change": -5, "project": [], "ref_url": "x y"}, "final": None, "voting": "yes", "duration": {}, "pipeline": "", "error_detail": ["x"],
+                    "ref": {"change": -5, "project": [], "ref_url": "x y"},
+                    "final": None, "voting": "yes", "duration": {}, "pipeline": "", "error_detail": ["x"],
                 },
             ]
         )  # fmt: skip
