@@ -78,6 +78,7 @@ class _Reader:
         self._damaged = 0
         self._incomplete: set[int] = set()
         self._below_header = False
+        self._strange_time = b""
 
     def warn(self, sentence: str) -> None:
         if len(self.warnings) < _MAX_WARNINGS:
@@ -175,6 +176,7 @@ class _Reader:
             return
         ms = self._time(cells[layout.time], epoch=layout.epoch)
         if ms is None:
+            self._strange_time = self._strange_time or cells[layout.time]
             self._damaged += 1
             return
         text, whole = layout.cells(cells)
@@ -210,7 +212,10 @@ class _Reader:
         if self._damaged:
             self.warn(f"{self._damaged} damaged rows were left out")
         if not rows:
-            self.warn("it has no rows (dstat may have crashed at its start)")
+            if self._strange_time:  # DSTAT_TIMEFMT gives it any form
+                self.warn(f"its times have a form that is not read, such as {_quoted(self._strange_time)}")
+            else:
+                self.warn("it has no rows (dstat may have crashed at its start)")
             return None
         return Table(
             version=self.version or "",

@@ -21,6 +21,8 @@ HEADER_BYTES = 1_000
 """A CSV that is not longer has no row: what a dstat leaves that crashes at its start."""
 
 _GLOBS = ("dstat-csv.txt", "dstat-csv_log.txt", "dstat-csv.log", "dstat*.csv", "*dstat*csv*")
+_UPLOADED = ".dstat.csv"
+"""What parsers.recognise calls a CSV that comes under any other name."""
 _FALLBACK = ("screen-memory_tracker.txt", "*memory_tracker*.txt", "*memory_tracker*.log")
 
 
@@ -36,8 +38,10 @@ class DstatScraper:
     )
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:
-        """One file a directory."""
-        chosen = best_of_each_directory(candidates(tree, _GLOBS), _GLOBS)[:MAX_HOSTS]
+        """One file a directory; of uploads each, because they lie in one."""
+        found_files = candidates(tree, _GLOBS)
+        best = best_of_each_directory(found_files, _GLOBS)
+        chosen = [one for one in found_files if one in best or one.name.endswith(_UPLOADED)][:MAX_HOSTS]
         found = _wanted("dstat", chosen)
         if not any(_may_have_rows(one) for one in chosen):
             fallback = best_of_each_directory(candidates(tree, _FALLBACK), _FALLBACK)[:MAX_HOSTS]

@@ -19,9 +19,12 @@ from stackviz_deployer.jobs.pipeline import Pipeline
 from stackviz_deployer.jobs.queue import JobQueue
 from stackviz_deployer.jobs.uploads import UploadOpener
 from stackviz_deployer.model import Job, Limits, ParseRequest, TaskState
+from stackviz_deployer.parsers.subunit import PARTIAL
 from stackviz_deployer.scrapers import SCRAPERS
 from stackviz_deployer.store.tasks import SqliteTaskStore
 from tests.fakes import FakeFetcher, FakeListing, FakeLookup, FakeUploads
+from tests.parsers import subunit_oracle as oracle
+from tests.parsers.test_memory_tracker import block, journal
 from tests.store.building import StoreTestCase, Ticks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -137,6 +140,36 @@ class SampleTests(WholeTestCase):
         # the machine's metrics are of the tests' time, whatever year they do not tell
         self.assertLessEqual(artifacts[4].meta["start_ms"], artifacts[0].meta["end_ms"])
         self.assertGreaterEqual(artifacts[4].meta["end_ms"], artifacts[0].meta["start_ms"])
+        self.assertEqual(self.leftovers(), [])
+
+
+class TimedOutTests(WholeTestCase):
+    async def test_what_a_tempest_job_of_today_leaves(self):
+        """testr's partial file instead of a stream, memory_tracker on two hosts instead of dstat."""
+        partial = "tmpab12cd34"
+        memory = [f"{host}/logs/screen-memory_tracker.txt" for host in ("compute1", "controller")]
+        self.build(COMMAND, partial, *memory)
+        (path,) = oracle.FIXTURES.glob("ondisk-*")
+        whole = oracle.read(path)
+        url = "http://logs.example/tempest-full/"
+        self.fetcher.bodies[url + partial] = whole[: whole.index(b"Traceback") + 40]
+        for name in memory:
+            self.fetcher.bodies[url + name] = journal(block("Sun Nov 22 09:47:58 UTC 2026")).encode()
+        task = await self.reach(await self.submit("tempest-full"), TaskState.FINISHED, TaskState.ERROR)
+        self.assertEqual(task.state, TaskState.FINISHED, task.message)
+        artifacts = await self.queue.artifacts(task.id)
+        self.assertEqual(
+            [(a.artifact_type, a.artifact_name) for a in artifacts],
+            [
+                ("subunit", partial),
+                ("subunit-stats", partial),
+                ("subunit-details", partial),
+                ("dstat", "controller/screen-memory_tracker.txt"),
+                ("dstat", "compute1/screen-memory_tracker.txt"),
+            ],
+        )
+        self.assertEqual(artifacts[0].meta["fail"], 1)
+        self.assertIn(f"{partial}: {PARTIAL}", task.warnings)
         self.assertEqual(self.leftovers(), [])
 
 

@@ -274,6 +274,12 @@ class DamageTests(DstatCase):
         self.assertEqual(len(self.times(result)), 20 + 1)  # 1e300 is a number
         self.assertIn(f"{len(bad) - 1} damaged rows", result.warnings[0])
 
+    def test_times_of_another_form(self) -> None:
+        result = self.parse(head() + row("2016-06-01 12:00:00") * 3)
+        self.assertEqual(result.artifacts, ())
+        self.assertIn("3 damaged", result.warnings[0])
+        self.assertIn("'2016-06-01 12:00:00'", result.warnings[1])
+
     def test_empty_column(self) -> None:
         """A plug-in that gives nothing costs its column, not every row."""
         text = head() + "".join(row(f"01-06 12:00:{i:02}", "") for i in range(5)) + row("01-06 12:00:05", 9)

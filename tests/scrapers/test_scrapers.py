@@ -149,6 +149,10 @@ class DstatTests(SynchronousTestCase):
         )
         self.assertEqual(found, [("logs/dstat2.csv", "dstat2.csv")])
 
+    def test_several_uploads(self):
+        names = ["controller.txt.dstat.csv", "node2.dstat.csv"]
+        self.assertEqual([name for _, name in self.choose(*names)], names)
+
     def test_controller_first_and_bounded(self):
         paths = [f"compute{n}/logs/dstat-csv_log.txt" for n in range(MAX_HOSTS)]
         found = self.choose(*paths, "controller/logs/dstat-csv_log.txt")
