@@ -34,7 +34,7 @@ class DstatScraper:
     globs: Sequence[str] = (*_GLOBS, *_FALLBACK)
     looks_for = (
         "dstat-csv.txt, dstat-csv.log, dstat-csv_log.txt, dstat*.csv, screen-memory_tracker.txt"
-        " (also .gz, .xz, .bz2)"
+        " (also .gz, .xz, .bz2, .zst)"
     )
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:

@@ -29,7 +29,7 @@ class SubunitScraper:
     primary = True
     globs: Sequence[str] = (_MAIN, "*.subunit", *_COPIES, _PARTIAL)
     looks_for = (
-        f"{_MAIN}, *.subunit, {', '.join(_COPIES)} (also .gz, .xz, .bz2), tmp* of a job that timed out"
+        f"{_MAIN}, *.subunit, {', '.join(_COPIES)} (also .gz, .xz, .bz2, .zst), tmp* of a job that timed out"
     )
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:
