@@ -131,7 +131,8 @@ def build(config: Config, reactor: Any) -> IService:
         reactor,
         allowed=(
             *config.log_hosts,
-            *(urlsplit(server.url).netloc for server in (*config.gerrits, *config.zuuls)),
+            *(urlsplit(gerrit.url).netloc for gerrit in config.gerrits),
+            *(urlsplit(zuul.url).netloc for zuul in config.zuuls),
         ),
         private_networks=config.private_networks,
         resolve=config.resolve,

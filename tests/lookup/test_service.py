@@ -22,8 +22,8 @@ from stackviz_deployer.errors import (
 from stackviz_deployer.interfaces import Lookup
 from stackviz_deployer.lookup.results import MAX_OLDER
 from stackviz_deployer.lookup.service import DESCRIBE_SECONDS, FIND_SECONDS, LookupService
-from stackviz_deployer.lookup.sources import KEEP_SECONDS
-from stackviz_deployer.model import Answer, GerritServer, Job, Limits
+from stackviz_deployer.lookup.sources import KEEP_SECONDS, KEEP_TENANTS_SECONDS
+from stackviz_deployer.model import Answer, GerritServer, Job, Limits, ZuulServer
 from tests.fake_gerrit import JENKINS, README_CHANGES, change, jenkins_comment, log_url, message
 from tests.lookup.fakes import DirectCpu, FakeFetcher, Scratches
 
@@ -41,24 +41,29 @@ def body(entry: dict[str, Any]) -> bytes:
 
 class LookupTestCase(SynchronousTestCase):
     gerrits: tuple[GerritServer, ...] = (OPENDEV,)
+    zuuls: tuple[ZuulServer, ...] = ()
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.fetcher = FakeFetcher("logs.openstack.org", "swift.example.org")
         self.cpu = DirectCpu()
         self.scratches = Scratches()
-        self.lookup: Lookup = LookupService(
+        self.lookup = self.make_lookup(self.zuuls)
+        for entry in README_CHANGES:
+            self.fetcher.answers[f"{BASE}{entry['_number']}"] = body(entry)
+        self.addCleanup(lambda: self.assertEqual(self.scratches.open, 0))
+
+    def make_lookup(self, zuuls: tuple[ZuulServer, ...]) -> Lookup:
+        return LookupService(
             fetcher=self.fetcher,
             cpu=self.cpu,
             gerrits=self.gerrits,
+            zuuls=zuuls,
             samples=(SAMPLE,),
             limits=Limits(),
             clock=self.clock,
             scratch=self.scratches,
         )
-        for entry in README_CHANGES:
-            self.fetcher.answers[f"{BASE}{entry['_number']}"] = body(entry)
-        self.addCleanup(lambda: self.assertEqual(self.scratches.open, 0))
 
     def serve(self, *messages: dict[str, Any], number: int = 5, patchset: int = 3) -> None:
         self.fetcher.answers[f"{BASE}{number}"] = body(change(number, "a/b", "A change", patchset, messages))
@@ -416,6 +421,72 @@ class LogUrlTests(LookupTestCase):
         self.assertEqual(self.describe("sample:gate-x"), SAMPLE)
         self.fails("sample:other/", NotFoundError)
         self.failureResultOf(self.start(self.lookup.describe("sample:../x/")), NotFoundError)
+
+
+class ZuulTests(LookupTestCase):
+    """Asking Zuul beside Gerrit; what comes of it is tested over HTTP (test_zuul_over_http.py)."""
+
+    zuuls = (ZuulServer(url="https://zuul.example.org/", tenants=("a", "b")),)
+    asked = "https://zuul.example.org/api/tenant/{}/builds?change={}&limit=500"
+    builds = "https://zuul.example.org/api/tenant/{}/builds"
+
+    def test_all_are_asked_at_once(self) -> None:
+        for place in (f"{BASE}7", self.builds.format("a"), self.builds.format("b")):
+            self.fetcher.answers[place] = Deferred()
+        d = self.start(self.lookup.find("7"))
+        self.assertEqual(self.fetcher.asked, [f"{BASE}7", self.builds.format("a"), self.builds.format("b")])
+        d.cancel()
+        self.failureResultOf(d, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_deadline_each(self) -> None:
+        self.fetcher.answers[self.asked.format("a", 271726)] = Deferred()
+        self.fetcher.answers[self.asked.format("b", 271726)] = b"[]"
+        d = self.start(self.lookup.find("271726"))
+        self.clock.advance(FIND_SECONDS - 0.01)
+        self.assertNoResult(d)
+        self.clock.advance(0.01)
+        answer = self.successResultOf(d)
+        self.assertEqual(len(answer.results), 6)
+        self.assertEqual(answer.warnings, ("zuul.example.org did not answer within 20 seconds.",))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_tenants_take_of_the_deadline(self) -> None:
+        self.lookup = self.make_lookup((ZuulServer(url="https://zuul.example.org/"),))
+        listing: Deferred[bytes] = Deferred()
+        self.fetcher.answers["https://zuul.example.org/api/tenants"] = listing
+        self.fetcher.answers[self.asked.format("a", 271726)] = Deferred()
+        d = self.start(self.lookup.find("271726"))
+        self.clock.advance(FIND_SECONDS / 2)
+        listing.callback(b'[{"name": "a"}]')
+        self.clock.advance(FIND_SECONDS / 2 - 0.01)
+        self.assertNoResult(d)
+        self.clock.advance(0.02)
+        self.assertEqual(len(self.successResultOf(d).results), 6)
+
+    def test_a_scrape_waits_less(self) -> None:
+        uuid = "d6b05d233d1b47a9b51694b4da905ab1"
+        url = f"http://swift.example.org/a/{uuid}/"
+        self.fetcher.answers[f"https://zuul.example.org/api/tenant/a/build/{uuid}"] = Deferred()
+        d = self.start(self.lookup.describe(url))
+        self.clock.advance(DESCRIBE_SECONDS)
+        self.assertEqual(self.successResultOf(d), Job(url=url, name=uuid))
+        self.assertEqual(self.scratches.open, 0)
+
+    def test_tenants_are_asked_again_some_day(self) -> None:
+        self.lookup = self.make_lookup((ZuulServer(url="https://zuul.example.org/"),))
+        place = "https://zuul.example.org/api/tenants"
+        self.fetcher.answers[place] = b"[]"
+        for _ in range(2):
+            self.find("271726")
+        self.clock.advance(KEEP_TENANTS_SECONDS)
+        self.find("271726")
+        self.assertEqual(self.fetcher.asked.count(place), 2)
+
+    def test_a_mistake_of_ours_is_not_hidden(self) -> None:
+        self.fetcher.answers[self.asked.format("a", 271726)] = b"[]"
+        self.cpu.trouble = ZeroDivisionError()
+        self.failureResultOf(self.start(self.lookup.find("271726")), ZeroDivisionError)
 
 
 class SeveralGerritsTests(LookupTestCase):
