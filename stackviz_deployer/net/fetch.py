@@ -256,7 +256,7 @@ class HttpFetcher:
             except Exception as error:
                 if errand.ended or isinstance(error, _TryAgainError):
                     raise
-                trouble = explain(error, target.place)
+                trouble = explain(error, target.place, target.url)
                 if trouble is None:
                     raise
                 if trouble.transient:

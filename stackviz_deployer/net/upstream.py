@@ -59,8 +59,11 @@ def _connect_words(error: ConnectError) -> str:
     return str(error.args[0] if error.args and error.args[0] else error).rstrip(".")
 
 
-def explain(error: BaseException, place: str) -> Trouble | None:
-    """What ``error`` means for the host ``place``; None when it is none of another server's."""
+def explain(error: BaseException, place: str, url: str) -> Trouble | None:
+    """What ``error`` means, in words, for a request of ``url`` to the host ``place``.
+
+    None when it is none of another server's.
+    """
     if isinstance(error, UpstreamInvalidError):  # from agent.py, which does not know the host
         return Trouble(
             UpstreamInvalidError(f"{place} answered something that makes no sense: {error}."), transient=False
@@ -70,14 +73,15 @@ def explain(error: BaseException, place: str) -> Trouble | None:
     if isinstance(error, PotentialDataLoss):
         return Trouble(
             UpstreamInvalidError(
-                f"{place} closed the connection without saying how long its answer is; part may be missing."
+                f"{place} closed the connection without saying how long its answer for {url} is; "
+                "part may be missing."
             ),
             transient=False,
         )
     reasons = list(_reasons(error))
     for reason in reasons:
         if isinstance(reason, StackvizError):
-            return explain(reason, place)
+            return explain(reason, place, url)
         if isinstance(reason, VerificationError):
             return Trouble(
                 UpstreamUnreachableError(f"The certificate of {place} is for another name."), transient=False
@@ -100,7 +104,7 @@ def explain(error: BaseException, place: str) -> Trouble | None:
             )
     if all(isinstance(reason, (ConnectionClosed, _DataLoss, RequestNotSent)) for reason in reasons):
         return Trouble(
-            UpstreamUnreachableError(f"{place} closed the connection in the middle of its answer."),
+            UpstreamUnreachableError(f"{place} closed the connection in the middle of its answer for {url}."),
             transient=True,
         )
     if isinstance(error, _WRAPPERS):  # what is left inside them comes from the HTTP parser

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import errno
 
-from twisted.internet.error import ConnectError, NoRouteError
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost, NoRouteError
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseFailed
+from twisted.web.http import PotentialDataLoss
 
 from stackviz_deployer.net.upstream import explain, retry_after_s
 
@@ -31,7 +34,7 @@ class RetryAfterTests(SynchronousTestCase):
 
 class ExplainTests(SynchronousTestCase):
     def test_our_own_mistakes_stay_visible(self) -> None:
-        self.assertIsNone(explain(ZeroDivisionError(), "h"))
+        self.assertIsNone(explain(ZeroDivisionError(), "h", "http://h/x"))
 
     def test_why_it_cannot_be_reached(self) -> None:
         for error, words in (
@@ -39,6 +42,12 @@ class ExplainTests(SynchronousTestCase):
             (ConnectError(string="something else"), "something else"),
             (ConnectError(OSError(errno.ENETDOWN, "Network is down")), "Network is down"),
         ):
-            trouble = explain(error, "h")
+            trouble = explain(error, "h", "http://h/x")
             assert trouble is not None
             self.assertEqual(trouble.error.message, f"h cannot be reached: {words}.")
+
+    def test_which_of_a_jobs_files_was_cut(self) -> None:
+        for error in (ConnectionDone(), ResponseFailed([Failure(ConnectionLost())]), PotentialDataLoss()):
+            trouble = explain(error, "h", "http://h/x")
+            assert trouble is not None
+            self.assertIn(" http://h/x", trouble.error.message)
