@@ -6,7 +6,7 @@ import { C } from "./lib/classes.js";
 import { parseDstat } from "./lib/dstat.js";
 import { arrangeArtifacts } from "./lib/runs.js";
 import { makeTestSet } from "./lib/testset.js";
-import { formatState, parseState } from "./lib/urlstate.js";
+import { getState, onState, setOrigin, setState } from "./store.js";
 import { consoleView } from "./views/console.js";
 import { messageOf, missingView } from "./views/ending.js";
 import { bindKeys } from "./views/keys.js";
@@ -16,7 +16,6 @@ import { headerView } from "./views/summary.js";
 import { watch } from "./watch.js";
 
 /** @typedef {import("./lib/runs.js").Run} Run */
-/** @typedef {import("./lib/urlstate.js").ViewState} ViewState */
 
 const main = byId("main");
 const runBox = h("div", null);
@@ -24,8 +23,6 @@ const consoleBox = h("div", null);
 const warningBox = h("div", null);
 const choiceBox = h("div", { class: C.runChoice });
 
-/** @type {ViewState} */
-let state = parseState(location.hash);
 /** @type {ReturnType<typeof makeRunView>|null} */
 let view = null;
 /** @type {ReturnType<typeof arrangeArtifacts>} */
@@ -33,27 +30,6 @@ let parts = { runs: [], dstats: [], consoles: [] };
 /** What the scrape left out or repaired, in all its runs. @type {string[]} */
 let warnings = [];
 let loading = 0;
-let writing = 0;
-
-/**
- * Change what is shown.  A selection can be gone back from; a range or a filter takes the place of the one before.
- * @param {Partial<ViewState>} change
- */
-function set(change) {
-  const before = state;
-  state = { ...state, ...change };
-  const stepped = state.test !== before.test || state.group !== before.group;
-  clearTimeout(writing);
-  const write = () => {
-    const address = location.pathname + location.search + formatState(state);
-    if (stepped) history.pushState(null, "", address);
-    else history.replaceState(null, "", address);
-  };
-  if (stepped) write();
-  else writing = window.setTimeout(write, 150);
-  if (state.group !== before.group) void showRun();
-  else view?.apply(state, before);
-}
 
 async function start() {
   const uuid = /^\/s\/([^/]+)/.exec(location.pathname)?.[1];
@@ -81,7 +57,7 @@ async function start() {
 async function showRun() {
   loading += 1;
   const mine = loading;
-  const run = parts.runs.find((one) => one.name === state.group) ?? parts.runs[0];
+  const run = parts.runs.find((one) => one.name === getState().group) ?? parts.runs[0];
   if (!run) return;
   view?.stop();
   view = null;
@@ -99,9 +75,10 @@ async function showRun() {
       fill(runBox, notice("warn", "No test ran", ["The results hold not a single test. What was found instead:", ...(stats?.warnings ?? [])].join("\n")));
       return;
     }
-    view = makeRunView({ tests, stats, dstat: dstat.text === null ? null : parseDstat(dstat.text, tests.from_ms), details: run.details, state: () => state, set });
+    setOrigin(tests.from_ms);
+    view = makeRunView({ tests, stats, dstat: dstat.text === null ? null : parseDstat(dstat.text, tests.from_ms), details: run.details, state: getState, set: setState });
     fill(runBox, dstat.trouble && notice("warn", "The machine's measurements could not be loaded", dstat.trouble), view.element);
-    view.apply(state, null);
+    view.apply(getState(), null);
   } catch (error) {
     if (mine !== loading) return;
     const again = h("button", { type: "button", class: C.button, onclick: () => void showRun() }, "Try again");
@@ -129,16 +106,14 @@ function showWarnings(ofRun) {
 /** @param {Run} current */
 function showChoice(current) {
   if (parts.runs.length < 2) return;
-  const select = h("select", { id: "run", onchange: () => set({ group: select.value, range: null, test: "" }) });
+  const select = h("select", { id: "run", onchange: () => setState({ group: select.value, range: null, test: "" }) });
   for (const { name } of parts.runs) select.append(h("option", { value: name, selected: name === current.name }, name));
   fill(choiceBox, h("label", { for: "run" }, `${parts.runs.length} test runs: `), select);
 }
 
-addEventListener("popstate", () => {
-  const before = state;
-  state = parseState(location.hash);
-  if (state.group !== before.group) void showRun();
-  else view?.apply(state, before);
+onState((now, before) => {
+  if (now.group !== before.group) void showRun();
+  else view?.apply(now, before);
 });
-bindKeys({ view: () => view, set });
+bindKeys({ view: () => view, set: setState });
 void start();

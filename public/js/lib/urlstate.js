@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a person looks at, as the fragment of the address: it survives a reload and can be sent to somebody else.
+import { SORT_KEYS } from "./filter.js";
 
 /**
  * @typedef {object} ViewState
@@ -8,16 +9,30 @@
  * @property {string} test name of the selected test, "" = none
  * @property {string} text of the filter
  * @property {string[]} statuses of the filter, none = all
+ * @property {string} tag of the filter, "" = any
+ * @property {number} least seconds that a test must have taken
  * @property {import("./times.js").Zone} zone
  * @property {import("./filter.js").SortKey} sort
  * @property {boolean} descending
+ * @property {string[]} folded labels of the lanes that are drawn thin
+ * @property {string[]|null} charts keys of those that are shown, null = the usual ones
+ * @property {string[]} hosts names of the dstat artifacts that are shown, none = the first
+ * @property {string} attachment which of the test's is open, "" = the first
+ * @property {string} level least level of an attachment's lines, "" = all
+ * @property {string} find what is searched for in the attachment
+ * @property {Readonly<Record<string, string>>} more parameters of other parts of the page, by name; a bare word such as L10-L20 has the value ""
  */
 
 /** @type {Readonly<ViewState>} */
-export const DEFAULT_STATE = Object.freeze({ group: "", range: null, test: "", text: "", statuses: [], zone: "utc", sort: "start", descending: false });
+export const DEFAULT_STATE = Object.freeze({
+  group: "", range: null, test: "", text: "", statuses: [], tag: "", least: 0, zone: "utc", sort: "start", descending: false,
+  folded: [], charts: null, hosts: [], attachment: "", level: "", find: "", more: Object.freeze({}),
+});
 
 const STATUS_KEYS = ["fail", "unfinished", "skip", "pass"];
-const SORTS = ["start", "duration", "status", "name", "worker"];
+export const LEVELS = Object.freeze(["info", "warning", "error"]);
+const OWN = ["run", "t", "test", "filter", "status", "tag", "min", "zone", "sort", "fold", "charts", "hosts", "file", "level", "find"];
+const MOST_MORE = 20;
 
 /**
  * @param {string} hash with or without its "#"; whatever it holds, the result is a proper state
@@ -25,18 +40,31 @@ const SORTS = ["start", "duration", "status", "name", "worker"];
  */
 export function parseState(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
-  const zone = given.get("zone");
-  const sort = given.get("sort") ?? "";
+  /** @param {string} name */
+  const get = (name) => given.get(name) ?? "";
+  const zone = get("zone");
+  const sort = get("sort");
   const key = sort.replace(/^-/, "");
+  const known = SORT_KEYS.some((one) => one === key);
+  const least = Number(get("min"));
   return {
-    group: given.get("run") ?? "",
+    group: get("run"),
     range: parseRange(given.get("t")),
-    test: given.get("test") ?? "",
-    text: given.get("filter") ?? "",
-    statuses: (given.get("status") ?? "").split(",").filter((status) => STATUS_KEYS.includes(status)),
+    test: get("test"),
+    text: get("filter"),
+    statuses: list(get("status")).filter((status) => STATUS_KEYS.includes(status)),
+    tag: get("tag"),
+    least: least > 0 && least < 1e9 ? least : 0,
     zone: zone === "local" || zone === "start" ? zone : "utc",
-    sort: SORTS.includes(key) ? /** @type {import("./filter.js").SortKey} */ (key) : "start",
-    descending: SORTS.includes(key) && sort.startsWith("-"),
+    sort: known ? /** @type {import("./filter.js").SortKey} */ (key) : "start",
+    descending: known && sort.startsWith("-"),
+    folded: list(get("fold")),
+    charts: given.has("charts") ? list(get("charts")) : null,
+    hosts: list(get("hosts")),
+    attachment: get("file"),
+    level: LEVELS.includes(get("level")) ? get("level") : "",
+    find: get("find"),
+    more: Object.fromEntries([...given].filter(([name]) => name !== "" && !OWN.includes(name)).slice(0, MOST_MORE)),
   };
 }
 
@@ -52,12 +80,39 @@ export function formatState(state) {
     ["test", state.test],
     ["filter", state.text],
     ["status", state.statuses.join(",")],
+    ["tag", state.tag],
+    ["min", state.least ? String(state.least) : ""],
     ["zone", state.zone === "utc" ? "" : state.zone],
     ["sort", state.sort === "start" && !state.descending ? "" : (state.descending ? "-" : "") + state.sort],
+    ["fold", joined(state.folded)],
+    ["charts", state.charts === null ? "" : joined(state.charts) || NONE],
+    ["hosts", joined(state.hosts)],
+    ["file", state.attachment],
+    ["level", state.level],
+    ["find", state.find],
   ];
-  const params = said.filter(([, value]) => value !== "");
-  if (params.length === 0) return "";
-  return `#${params.map(([key, value]) => `${key}=${encodeURIComponent(value).replace(/%20/g, "+").replace(/%2C/g, ",")}`).join("&")}`;
+  const words = Object.entries(state.more).map(([key, value]) => (value === "" ? encode(key) : `${encode(key)}=${encode(value)}`));
+  const params = said.filter(([, value]) => value !== "").map(([key, value]) => `${key}=${encode(value)}`);
+  const parts = [...words, ...params];
+  return parts.length ? `#${parts.join("&")}` : "";
+}
+
+/** A list that is meant to be empty. */
+const NONE = ",";
+
+/** @param {string} text */
+function encode(text) {
+  return encodeURIComponent(text).replace(/%20/g, "+").replace(/%2C/g, ",").replace(/%2F/g, "/").replace(/%3A/g, ":");
+}
+
+/** A comma inside an entry is written as %2C once more. @param {readonly string[]} entries */
+function joined(entries) {
+  return entries.map((entry) => entry.replace(/%/g, "%25").replace(/,/g, "%2C")).join(",");
+}
+
+/** @param {string} text */
+function list(text) {
+  return text.split(",").filter(Boolean).slice(0, 1000).map((entry) => entry.replace(/%2C/g, ",").replace(/%25/g, "%"));
 }
 
 /** @param {string|null} text @returns {[number, number]|null} */
