@@ -49,7 +49,7 @@ def parse(request: ParseRequest) -> ParseResult:
             reader.warn(f"only the first {MAX_ROWS} rows were read")
             break
     if reader.version is None:
-        raise ParseError(f"{source.name}: the file is empty")
+        raise ParseError(f"{source.name}: no dstat CSV: it has no whole line")
     return store(request, decoder, reader.table(), reader.warnings)
 
 

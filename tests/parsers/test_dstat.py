@@ -390,6 +390,10 @@ class DamageTests(DstatCase):
             error = self.assertRaises(ParseError, self.parse, text)
             self.assertIn("logs/dstat-csv.txt", error.message)
 
+    def test_not_one_line(self) -> None:
+        error = self.assertRaises(ParseError, self.parse, "<html>Sign in</html>")
+        self.assertEqual(error.message, "logs/dstat-csv.txt: no dstat CSV: it has no whole line")
+
     def test_names_are_safe(self) -> None:
         result = self.parse(head() + row("01-06 12:00:00"), "x/a'+(6*7)+\"<b>ü.txt")
         self.assertEqual(result.artifacts[0].artifact_name, "a_+_6_7_+__b__.txt")
