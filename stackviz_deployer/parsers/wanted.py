@@ -13,6 +13,8 @@ from fnmatch import translate
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
+from attrs import frozen
+
 MAX_DEPTH = 4
 """Folders above a file, as in scrapers/choice.py."""
 MAX_TOLD = 2000
@@ -22,7 +24,9 @@ MAX_NAME = 1024
 """Characters; file systems allow 255 bytes."""
 
 _NEVER = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
-_COMPRESSED = r"(?:\.(?:gz|xz|bz2|zst))*"
+_COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
+_LITERAL_END = re.compile(r"[^*?\[\]]+\Z")
+"""Of a glob."""
 
 
 def is_name(name: object) -> TypeGuard[str]:
@@ -47,18 +51,51 @@ def chooser(globs: Iterable[str] | None) -> Callable[[str, str], bool]:
     """
     if globs is None:
         return lambda _folder, _name: True
-    names = [glob for glob in globs if "/" not in glob]
-    paths = [glob for glob in globs if "/" in glob]
-    fits_name = _any_of(translate(glob) for glob in names)
-    # a glob of paths is compared with the end of the whole one
-    fits_path = _any_of("(?s:.*/)?" + translate(glob) for glob in paths)
+    # by what follows the last dot: most names are compared with two or three globs
+    by_ending: dict[str | None, list[str]] = {None: []}
+    for glob in globs:
+        literal = _LITERAL_END.search(glob)
+        ending = _ending(literal[0]) if literal and "." in literal[0] else None
+        by_ending.setdefault(ending, []).append(glob)
+    anything = by_ending[None]
+    fitting = {
+        ending: _Globs.of([*own, *anything]) for ending, own in by_ending.items() if ending is not None
+    }
+    other = _Globs.of(anything)
 
     def fits(folder: str, name: str) -> bool:
-        if folder.count("/") > MAX_DEPTH:
-            return False
-        return fits_name(name) is not None or (bool(paths) and fits_path(folder + name) is not None)
+        while name.endswith(_COMPRESSED):
+            name = name.rpartition(".")[0]
+        return fitting.get(_ending(name), other).fit(folder, name) and folder.count("/") <= MAX_DEPTH
 
     return fits
+
+
+@frozen
+class _Globs:
+    """Some globs, compiled."""
+
+    names: Callable[[str], re.Match[str] | None]
+    paths: Callable[[str], re.Match[str] | None] | None
+    """Of those with a slash, which are compared with the end of the whole path."""
+
+    @classmethod
+    def of(cls, globs: Iterable[str]) -> _Globs:
+        names = [translate(glob) for glob in globs if "/" not in glob]
+        paths = ["(?s:.*/)?" + translate(glob) for glob in globs if "/" in glob]
+        return cls(
+            re.compile("|".join(names) or r"(?!)").match,
+            re.compile("|".join(paths)).match if paths else None,
+        )
+
+    def fit(self, folder: str, name: str) -> bool:
+        return self.names(name) is not None or (
+            self.paths is not None and self.paths(folder + name) is not None
+        )
+
+
+def _ending(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 class Answer:
@@ -76,9 +113,3 @@ class Answer:
             self.rows.append(row)
         else:
             self.left_out += 1
-
-
-def _any_of(expressions: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
-    # translate() ends each expression with \Z
-    every = [expression.removesuffix(r"\Z") for expression in expressions]
-    return re.compile(f"(?:{'|'.join(every)}){_COMPRESSED}" if every else r"(?!)").fullmatch
