@@ -137,7 +137,8 @@ def _of_zuul(build: ZuulBuild, comment: GerritBuild | None, ci: str) -> CiBuild:
         voting=build.voting,
         finished_ms=build.finished_ms,
         duration=build.duration,
-        url=build.url,
+        # It is a directory, whatever it looks like.
+        url=build.url and f"{build.url.rstrip('/')}/",
         reason=build.reason,
         uuid=build.uuid,
         manifest_url=build.manifest_url,

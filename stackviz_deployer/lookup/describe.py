@@ -104,7 +104,12 @@ class Describer:
         else:
             filters = (("pipeline", str(said.pipeline)), ("job_name", said.name))
             question = Question(kind="builds", filters=filters)
-        return await self._sources.builds([question], timeout_s, tenant=said.tenant)
+        until = self._clock.seconds() + timeout_s
+        asked = await self._sources.builds([question], timeout_s, tenant=said.tenant)
+        if said.tenant is not None and not asked.builds and not asked.failed:
+            # What stood before the UUID was no tenant's name, but a directory's.
+            asked = await self._sources.builds([question], max(until - self._clock.seconds(), 0.0))
+        return asked
 
     def _told(
         self,

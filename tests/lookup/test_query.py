@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import re
+from pathlib import Path
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -7,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.errors import HostNotAllowedError, QueryNotUnderstoodError
 from stackviz_deployer.lookup.query import (
+    ACCEPTED_FORMS,
     MAX_QUERY_CHARS,
     MAX_SEARCH_CHARS,
     ChangeQuery,
@@ -339,6 +342,21 @@ class QueryTests(SynchronousTestCase):
             error = self.assertRaises(QueryNotUnderstoodError, parse_query, text, GERRITS, ZUULS)
             self.assertIn("refs/changes/26/271726/2", error.message, text)
             self.assertLess(len(error.message), 1000, text)
+
+    def test_readme_table(self) -> None:
+        """What the README says can be pasted can be."""
+        text = (Path(__file__).resolve().parents[2] / "README.rst").read_text(encoding="utf-8")
+        table = text.partition("What can be pasted")[2].partition("The same after")[0]
+        forms = [form for line in table.splitlines() for form in re.findall("``([^`]+)``", line[:56])]
+        self.assertGreater(len(forms), 12)
+        for form in forms:
+            if form == "I":
+                continue
+            whole = form.replace("I0123…", "I" + "0123" * 10).replace("?…", "?change=1")
+            whole = re.sub("(d6b05d|2cd0)…", UUID, whole).replace("…", "x")
+            parse_query(whole, GERRITS, ZUULS)
+        for path in BUILD_PAGES[0][0], BUILDS_PAGES[0][0]:
+            self.assertIn(path.split("/")[1], ACCEPTED_FORMS)
 
     def test_unknown_gerrit(self) -> None:
         for url in [

@@ -590,6 +590,16 @@ class LogUrlTests(ZuulTestCase):
         # the manifest that Zuul names lists another place
         self.assertIsNone(job.manifest_url)
 
+    async def test_no_tenant_in_the_path(self) -> None:
+        job = await self.one(f"{SWIFT}/logs/{PEP8}/job-output.txt")
+        self.assertEqual((job.url, job.name), (f"{SWIFT}/logs/{PEP8}/", "openstack-tox-pep8"))
+
+    async def test_address_that_looks_like_a_file(self) -> None:
+        self.zuul.tenants["opendev"] = [build(NOVA, "j", "9" * 32, log_url=f"{SWIFT}/x/job-1.d")]
+        job = await self.one("9" * 32)
+        self.assertEqual(job.url, f"{SWIFT}/x/job-1.d/")
+        self.assertEqual((await self.lookup.describe(str(job.url))).url, job.url)
+
     async def test_short_uuid(self) -> None:
         root = f"{SWIFT}/zuul_opendev_logs_012/948311/8/check/openstack-tox-pep8/0123456/"
         job = await self.lookup.describe(f"{root}job-output.txt")

@@ -224,6 +224,20 @@ class ZuulTests(SynchronousTestCase):
         self.assertIn("very many", result.warnings[0])
         self.assertRaises(TooLargeError, self.parse, json.dumps([one] * 100).encode(), "builds", 1000)
 
+    @given(st.data())
+    def test_mutated(self, data: st.DataObject) -> None:
+        body = bytearray(FIXTURE.read_bytes())
+        for _ in range(data.draw(st.integers(1, 5))):
+            start = data.draw(st.integers(0, len(body)))
+            end = start + data.draw(st.integers(0, 40))
+            body[start:end] = data.draw(st.binary(max_size=10))
+        try:
+            builds = self.parse(bytes(body), "build").data["builds"]
+        except ParseError as error:
+            self.assertIn(HOST, error.message)
+        else:
+            self.assertLessEqual(len(builds), 1)
+
     @given(
         st.recursive(
             st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
