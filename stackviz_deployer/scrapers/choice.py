@@ -49,11 +49,16 @@ class Candidate:
     def plain_path(self) -> str:
         return self.directory + self.name
 
+    @property
+    def worth(self) -> tuple[bool, bool]:
+        """Against its compressed or plain twin."""
+        return self.file.size != 0, self.file.path == self.plain_path
+
 
 def candidates(tree: Tree, globs: Sequence[str]) -> list[Candidate]:
     """The files whose name fits one of ``globs``, not too deep, each once, best hosts first.
 
-    Of a file and its compressed twin the plain one counts.
+    Of a file and its compressed twin the plain one counts, unless it is empty (what a full disk leaves).
     """
     found: dict[str, Candidate] = {}
     for file in tree.files:
@@ -64,7 +69,7 @@ def candidates(tree: Tree, globs: Sequence[str]) -> list[Candidate]:
         if any(fnmatchcase(name, glob) for glob in globs):
             one = Candidate(file, directory + slash, name)
             twin = found.get(one.plain_path)
-            if twin is None or twin.name != twin.file.path.rpartition("/")[2]:
+            if twin is None or one.worth > twin.worth:
                 found[one.plain_path] = one
     return sorted(found.values(), key=_place)
 

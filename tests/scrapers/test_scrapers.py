@@ -51,6 +51,13 @@ class SubunitTests(SynchronousTestCase):
         for order in ((plain, twin), (twin, plain)):
             self.assertEqual(self.choose(*order), [(plain, "testrepository.subunit")])
 
+    def test_empty_after_its_twin_in_either_order(self):
+        plain, twin = "logs/testrepository.subunit", "logs/testrepository.subunit.gz"
+        for order in ((plain, twin), (twin, plain)):
+            self.assertEqual(
+                chosen(SubunitScraper(), *order, sizes={plain: 0}), [(twin, "testrepository.subunit")]
+            )
+
     def test_grenade_keeps_its_two_runs_apart(self):
         self.assertEqual(
             self.choose("logs/old/testrepository.subunit.gz", "logs/new/testrepository.subunit.gz"),
