@@ -32,11 +32,17 @@ def read_object(request: Request) -> dict[str, Any]:
     return data
 
 
+def header(request: Request, name: str) -> str | None:
+    """The header's last value, whatever bytes it has (Twisted's own raises for what is not UTF-8)."""
+    values = request.requestHeaders.getRawHeaders(name.encode("ascii"))
+    return values[-1].decode("latin-1") if values else None
+
+
 def refuse_foreign(request: Request) -> None:
     """Raise ForeignOriginError when the browser says that another site's page asks."""
-    if request.getHeader("Sec-Fetch-Site") in ("cross-site", "same-site"):
+    if header(request, "Sec-Fetch-Site") in ("cross-site", "same-site"):
         raise ForeignOriginError("this request came from a page of another site; use the pages of this one")
-    origin = request.getHeader("Origin")
+    origin = header(request, "Origin")
     if origin is None:
         return
     # The scheme is left out: behind a proxy that ends TLS it is not ours.
@@ -44,7 +50,7 @@ def refuse_foreign(request: Request) -> None:
         parts = urlsplit(origin)
         default = {"http": 80, "https": 443}.get(parts.scheme)
         theirs = (parts.hostname, parts.port or default)
-        ours_parts = urlsplit(f"//{request.getHeader('Host') or ''}")
+        ours_parts = urlsplit(f"//{header(request, 'Host') or ''}")
         ours = (ours_parts.hostname, ours_parts.port or default)
     except ValueError:
         theirs, ours = (None, None), (None, None)
@@ -56,7 +62,7 @@ def refuse_foreign(request: Request) -> None:
 
 
 def _require_json(request: Request) -> None:
-    media_type, *parameters = (request.getHeader("Content-Type") or "").split(";")
+    media_type, *parameters = (header(request, "Content-Type") or "").split(";")
     charsets = [
         value.strip().strip('"').lower()
         for name, _, value in (parameter.partition("=") for parameter in parameters)

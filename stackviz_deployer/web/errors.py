@@ -120,12 +120,12 @@ def _describe(request: Request, error: BaseException | Failure) -> tuple[int, st
             return status, value.code, "the store cannot be used at the moment; the server's log says why"
         if status >= 500:
             log.warn(  # noqa: G010  # Twisted's Logger has no warning()
-                "{method} {path} answered {status}: {code}: {message}",
+                "{method} {path} answered {status}: {code}: {said}",
                 method=_shown(request.method),
                 path=_shown(request.path),
                 status=status,
                 code=value.code,
-                message=value.message,
+                said=value.message,  # Twisted's legacy observers empty an event's "message"
             )
         return status, value.code, value.message
     if isinstance(value, MethodNotAllowed):

@@ -79,11 +79,10 @@ class LimitedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         self.content = self._body = BytesIO()
         site = getattr(self.channel, "site", None)
-        # The request gets its line only with its last byte; the channel had it first.
-        if isinstance(site, DeployerSite) and site.reception.addressed(
-            self.channel._command,  # noqa: SLF001
-            self.channel._path,  # noqa: SLF001
-        ):
+        # Twisted tells a request its line only after its last byte; the channel has it already.
+        self.method = self.channel._command  # noqa: SLF001
+        self.path = self.channel._path.partition(b"?")[0]  # noqa: SLF001
+        if isinstance(site, DeployerSite) and site.reception.addressed(self.method, self.path):
             self._reception = site.reception
             try:
                 self._intake = site.reception.begin(self, length, self._refuse)

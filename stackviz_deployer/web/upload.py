@@ -18,7 +18,7 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.interfaces import Intake, Tasks, Uploads
 from stackviz_deployer.model import Submitted
-from stackviz_deployer.web.body import refuse_foreign
+from stackviz_deployer.web.body import header, refuse_foreign
 
 PATH = b"/api/upload"
 MAX_NAME = 255
@@ -35,9 +35,9 @@ class Reception:
         self.max_bytes = upload_bytes
 
     @staticmethod
-    def addressed(method: bytes, target: bytes) -> bool:
+    def addressed(method: bytes, path: bytes) -> bool:
         """Whether a request's line asks for an upload."""
-        return method == b"POST" and target.partition(b"?")[0].rstrip(b"/") == PATH
+        return method == b"POST" and path.rstrip(b"/") == PATH
 
     def begin(self, request: Request, length: int | None, failed: Callable[[StackvizError], None]) -> Intake:
         """Let the body of ``request`` come in; only its headers are here.
@@ -72,12 +72,9 @@ class Reception:
         intake = self._received(request)
         try:
             refuse_foreign(request)
+            _refuse_empty(intake.size)
             name, boundary = _name(request), _boundary(request)
-            if not intake.size:
-                raise InvalidRequestError(
-                    "the body is empty: send a file, as it is or as multipart/form-data"
-                )
-        except StackvizError:
+        except Exception:
             intake.abandon()
             raise
         return await tasks.submit_upload(await intake.finish(name=name, boundary=boundary))
@@ -99,6 +96,11 @@ class Receiving(Protocol):
         """What came in, once: the taker sees to its end."""
 
 
+def _refuse_empty(size: int) -> None:
+    if not size:
+        raise InvalidRequestError("the body is empty: send a file, as it is or as multipart/form-data")
+
+
 def _name(request: Request) -> str | None:
     """The file's name as its sender says it; the last one, if several are given."""
     values: list[bytes] = (request.args or {}).get(b"name", [])
@@ -110,7 +112,7 @@ def _name(request: Request) -> str | None:
 
 def _boundary(request: Request) -> str | None:
     """Of a form; None for a body that is the file itself, whatever its type is said to be."""
-    media_type, options = parse_options_header(request.getHeader("Content-Type") or "")
+    media_type, options = parse_options_header(header(request, "Content-Type") or "")
     if not media_type.startswith("multipart/"):
         return None
     if media_type != "multipart/form-data":
