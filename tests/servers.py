@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's web servers on a free loopback port, for tests that need the real ones.
 
-``Apache(document_root, base)`` and ``Nginx(document_root, base)``: ``base`` is a directory of the test's for
-configuration and logs; ``start()`` returns when the port answers, ``stop()`` when the process is gone.
-Without the program the test is skipped, with the name of the package that brings it.
+``Apache(document_root, base)``, and Nginx, Caddy, Lighttpd and PythonServer alike: ``base`` is a directory of
+the test's for configuration and logs; ``start()`` returns when the port answers, ``stop()`` when the process
+is gone.  Without the program the test is skipped, with the name of the package that brings it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Self
@@ -50,7 +51,11 @@ class Server:
         config.write_text(self.configuration(), encoding="utf-8")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(program, config), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(program, config),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "HOME": str(self.base)},  # Caddy keeps its state there
             )
         deadline = time.monotonic() + START_S
         while True:
@@ -198,6 +203,64 @@ http {{
 
     def command(self, program: str, config: Path) -> list[str]:
         return [program, "-p", str(self.base), "-c", str(config)]
+
+
+class Caddy(Server):
+    """Caddy, with its browse pages."""
+
+    program = "caddy"
+    package = "caddy"
+
+    def configuration(self) -> str:
+        return f"""
+{{
+    admin off
+    auto_https off
+}}
+http://127.0.0.1:{self.port} {{
+    bind 127.0.0.1
+    root * "{self.root}"
+    file_server browse
+}}
+"""
+
+    def command(self, program: str, config: Path) -> list[str]:
+        return [program, "run", "--config", str(config), "--adapter", "caddyfile"]
+
+
+class Lighttpd(Server):
+    """lighttpd, with directory listings."""
+
+    program = "lighttpd"
+    package = "lighttpd"
+
+    def configuration(self) -> str:
+        return f"""
+server.bind = "127.0.0.1"
+server.port = {self.port}
+server.document-root = "{self.root}"
+server.modules = ("mod_dirlisting", "mod_indexfile", "mod_staticfile")
+server.upload-dirs = ("{self.base}")
+index-file.names = ("index.html")
+dir-listing.activate = "enable"
+"""
+
+    def command(self, program: str, config: Path) -> list[str]:
+        return [program, "-D", "-f", str(config)]
+
+
+class PythonServer(Server):
+    """``python -m http.server``."""
+
+    program = sys.executable
+    package = "python3"
+
+    def configuration(self) -> str:
+        return ""
+
+    def command(self, program: str, _config: Path) -> list[str]:
+        options = ["--bind", "127.0.0.1", "--directory", str(self.root)]
+        return [program, "-m", "http.server", *options, str(self.port)]
 
 
 def _free_port() -> int:
