@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """DevStack's memory_tracker -> memory in the form of dstat, for jobs that run no dstat.
 
-Since the end of 2021 DevStack's jobs run ``tools/memory_tracker.sh`` instead of dstat.  It looks every
-20 s, and when less memory is available than ever before (or more of it is locked) it writes::
+Since the end of 2021 DevStack's jobs run ``tools/memory_tracker.sh`` (in 2016, ``peakmem_tracker``)
+instead of dstat.  It looks every 20 s, and when less memory is available than ever before (or another
+amount of it is locked) it writes::
 
     [[[
     Wed Jun  1 12:00:00 UTC 2016

@@ -23,7 +23,12 @@ HEADER_BYTES = 1_000
 _GLOBS = ("dstat-csv.txt", "dstat-csv_log.txt", "dstat-csv.log", "dstat*.csv", "*dstat*csv*")
 _UPLOADED = ".dstat.csv"
 """What parsers.recognise calls a CSV that comes under any other name."""
-_FALLBACK = ("screen-memory_tracker.txt", "*memory_tracker*.txt", "*memory_tracker*.log")
+_FALLBACK = (
+    "screen-memory_tracker.txt",
+    "*memory_tracker*.txt",
+    "*memory_tracker*.log",
+    "*peakmem_tracker*.txt",
+)
 
 
 class DstatScraper:

@@ -17,6 +17,7 @@ from stackviz_deployer.errors import ParseError, TooLargeError
 from stackviz_deployer.model import InputFile, ParseRequest, ParseResult
 from stackviz_deployer.parsers import memory_tracker
 
+RECORDING = Path(__file__).resolve().parent.parent / "fixtures" / "dstat" / "screen-memory_tracker.txt"
 NOON_MS = 1_464_782_400_000  # 2016-06-01 12:00 UTC
 
 MEMINFO = """MemTotal:        8000000 kB
@@ -100,6 +101,18 @@ class MemoryTrackerTests(SynchronousTestCase):
         self.assertIn("memory alone", warning)
         self.assertFalse(result.by_reference)
 
+    def test_recording(self) -> None:
+        """A machine of 24,682,416 kB, two seconds apart."""
+        for form in (str, journal):
+            result, text = parse(form(RECORDING.read_text()))
+            assert text is not None
+            rows = [[int(cell) for cell in row[1:]] for row in list(csv.reader(io.StringIO(text)))[6:]]
+            self.assertEqual(result.artifacts[0].meta["rows"], 3)
+            self.assertEqual(result.artifacts[0].meta["start_ms"], 1_795_358_719_000)
+            for used, free, buff, cach, available, _, _ in rows:
+                self.assertTrue(23.5e9 < used + free + buff + cach < 24_682_416 * 1024)
+                self.assertTrue(free < available < free + buff + cach + 1e9)
+
     def test_journal_export(self) -> None:
         text = block() + LOCKED + block("Wed Jun  1 12:00:20 UTC 2016")
         self.assertEqual(self.times(journal(text)), ["01-06 12:00:00", "01-06 12:00:20"])
@@ -177,7 +190,7 @@ class MemoryTrackerTests(SynchronousTestCase):
         whole = data.draw(st.integers(1, 3))
         form = data.draw(st.sampled_from((str, journal)))
         before = form(block() * whole).encode()
-        after = bytearray(form(block() + LOCKED + block()).encode())
+        after = bytearray(form(RECORDING.read_text() + LOCKED + block()).encode())
         for _ in range(data.draw(st.integers(1, 6))):
             at = data.draw(st.integers(0, len(after)))
             end = at + data.draw(st.integers(0, 40))

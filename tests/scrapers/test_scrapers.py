@@ -14,6 +14,7 @@ from stackviz_deployer.scrapers import SCRAPERS
 from stackviz_deployer.scrapers.choice import candidates, short_names
 from stackviz_deployer.scrapers.console import ConsoleScraper
 from stackviz_deployer.scrapers.dstat import MAX_HOSTS, DstatScraper
+from stackviz_deployer.scrapers.job_output import JobOutputScraper
 from stackviz_deployer.scrapers.junit import MAX_FILES, MAX_RUNS, JunitScraper
 from stackviz_deployer.scrapers.subunit import MAX_STREAMS, SubunitScraper
 
@@ -210,7 +211,7 @@ class DstatTests(SynchronousTestCase):
 
     def test_all_that_is_chosen_is_named(self):
         """A listing is cut down to ``globs``."""
-        names = ("dstat-csv.log", "x-dstat-y-csv", "screen-memory_tracker.txt", "memory_tracker_log.txt")
+        names = ("dstat-csv.log", "x-dstat-y-csv", "screen-memory_tracker.txt", "screen-peakmem_tracker.txt")
         for name in names:
             self.assertTrue(self.fallback(name))
             self.assertTrue(any(fnmatchcase(name, glob) for glob in DstatScraper.globs), name)
@@ -285,6 +286,19 @@ class JunitTests(SynchronousTestCase):
         self.assertEqual(len(self.choose(*(f"d{n}/junit.xml" for n in range(MAX_RUNS + 1)))), MAX_RUNS)
 
 
+class JobOutputTests(SynchronousTestCase):
+    def choose(self, *paths):
+        return chosen(JobOutputScraper(), *paths)
+
+    def test_names(self):
+        self.assertEqual(self.choose("job-output.json"), [("job-output.json", "job-output.json")])
+        self.assertEqual(self.choose("job-output.json.gz"), [("job-output.json.gz", "job-output.json")])
+        self.assertEqual(
+            self.choose("logs/job-output.json", "job-output.json.gz")[0][0], "job-output.json.gz"
+        )
+        self.assertEqual(self.choose("controller/logs/job-output.json", "job-output.txt"), [])
+
+
 class RegistryTests(SynchronousTestCase):
     def test_they_keep_the_seam(self):
         for scraper in SCRAPERS:
@@ -293,7 +307,7 @@ class RegistryTests(SynchronousTestCase):
             self.assertTrue(typed.looks_for and typed.globs)
 
     def test_order(self):
-        self.assertEqual([s.name for s in SCRAPERS], ["subunit", "junit", "console", "dstat"])
+        self.assertEqual([s.name for s in SCRAPERS], ["subunit", "junit", "console", "job-output", "dstat"])
 
 
 part = st.text(alphabet="ab.'\"<{ü/ ", min_size=1, max_size=6)
