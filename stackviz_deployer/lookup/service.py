@@ -121,7 +121,11 @@ class LookupService:
         if page is None:
             job, _ = await self._at(url, self._describe_timeout_s)
             return job
-        found = (await self._find_builds(page, self._describe_timeout_s)).results
+        try:
+            found = (await self._find_builds(page, self._describe_timeout_s)).results
+        except StackvizError as error:
+            # The page itself is nothing to scrape.
+            raise NotFoundError(f"Where the logs of this build lie is not known: {error.message}") from error
         if len(found) != 1:
             raise QueryNotUnderstoodError("This page of Zuul shows several builds; give the URL of one.")
         if found[0].url is None:

@@ -8,6 +8,7 @@ follows it and everybody who asks for the same change within half a minute cost 
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator, Sequence
+from itertools import islice
 from typing import Any, NoReturn, TypeVar, cast
 
 from attrs import frozen
@@ -28,6 +29,8 @@ KEEP_SECONDS = 30.0
 KEEP_TENANTS_SECONDS = 600.0
 KEEP_BUILDS = 50_000
 """Of all kept answers of one kind together, some 30 MB."""
+MAX_ASKED_BUILDS = 3_000
+"""Of all Zuuls and tenants together, for one question."""
 MAX_TENANTS = 100
 """Of one Zuul, that a question is put to."""
 
@@ -171,8 +174,10 @@ class Sources:
                     absent.append(answer)
                 else:
                     failed.append(answer)
+        if len(found) > MAX_ASKED_BUILDS:
+            warnings.append(f"Zuul knows of {len(found)} builds; only {MAX_ASKED_BUILDS} were looked at.")
         return Asked(
-            builds=tuple(found.values()),
+            builds=tuple(islice(found.values(), MAX_ASKED_BUILDS)),
             answered=answered,
             failed=tuple(failed),
             absent=tuple(absent),

@@ -22,7 +22,13 @@ from stackviz_deployer.errors import (
 from stackviz_deployer.interfaces import Lookup
 from stackviz_deployer.lookup.results import MAX_OLDER
 from stackviz_deployer.lookup.service import DESCRIBE_SECONDS, FIND_SECONDS, LookupService
-from stackviz_deployer.lookup.sources import KEEP_SECONDS, KEEP_TENANTS_SECONDS
+from stackviz_deployer.lookup.sources import (
+    KEEP_SECONDS,
+    KEEP_TENANTS_SECONDS,
+    MAX_ASKED_BUILDS,
+    MAX_TENANTS,
+)
+from stackviz_deployer.lookup.zuul import MAX_LISTED
 from stackviz_deployer.model import Answer, GerritServer, Job, Limits, ZuulServer
 from tests.fake_gerrit import JENKINS, README_CHANGES, change, jenkins_comment, log_url, message
 from tests.lookup.fakes import DirectCpu, FakeFetcher, Scratches
@@ -482,6 +488,31 @@ class ZuulTests(LookupTestCase):
         self.clock.advance(KEEP_TENANTS_SECONDS)
         self.find("271726")
         self.assertEqual(self.fetcher.asked.count(place), 2)
+
+    def test_very_many_tenants(self) -> None:
+        self.lookup = self.make_lookup((ZuulServer(url="https://zuul.example.org/"),))
+        for count in (MAX_TENANTS, MAX_TENANTS + 1):
+            tenants = [{"name": f"t{n}"} for n in range(count)]
+            self.fetcher.answers["https://zuul.example.org/api/tenants"] = json.dumps(tenants).encode()
+            self.fetcher.asked.clear()
+            self.find("271726")
+            self.assertEqual(len([url for url in self.fetcher.asked if "/tenant/" in url]), MAX_TENANTS)
+            self.clock.advance(KEEP_TENANTS_SECONDS)
+
+    def test_very_many_builds(self) -> None:
+        tenants = [f"t{n}" for n in range(MAX_ASKED_BUILDS // MAX_LISTED + 1)]
+        self.lookup = self.make_lookup((ZuulServer(url="https://zuul.example.org/", tenants=tuple(tenants)),))
+        for more in (0, 1):
+            for number, tenant in enumerate(tenants):
+                count = (MAX_LISTED - 1) if number < len(tenants) - 1 else len(tenants) - 1 + more
+                answer = [
+                    {"job_name": "j", "uuid": f"{number:x}{n:031x}", "change": 300001, "result": "SUCCESS"}
+                    for n in range(count)
+                ]
+                self.fetcher.answers[self.asked.format(tenant, 300001)] = json.dumps(answer).encode()
+            answer = self.find("300001")
+            self.assertEqual(len(answer.warnings), more, answer.warnings)
+            self.clock.advance(KEEP_SECONDS)
 
     def test_a_mistake_of_ours_is_not_hidden(self) -> None:
         self.fetcher.answers[self.asked.format("a", 271726)] = b"[]"

@@ -20,7 +20,8 @@ from stackviz_deployer.errors import (
     UpstreamUnreachableError,
 )
 from stackviz_deployer.interfaces import CpuPool
-from stackviz_deployer.lookup.service import LookupService
+from stackviz_deployer.lookup.service import MAX_CHANGES_ASKED, LookupService
+from stackviz_deployer.lookup.zuul import MAX_LISTED
 from stackviz_deployer.model import Answer, GerritServer, Job, Limits, ZuulServer
 from stackviz_deployer.net.fetch import HttpFetcher
 from tests import fake_gerrit
@@ -445,12 +446,17 @@ class PageTests(ZuulTestCase):
         self.assertEqual(len((await self.lookup.find(f"{page}/status")).results), 6)
 
     async def test_many_changes_ask_no_gerrit(self) -> None:
-        self.zuul.tenants["opendev"] = [
-            build(ref("a/b", number, 1), "j", f"{number:032x}") for number in range(1, 8)
-        ]
-        answer = await self.lookup.find("http://zuul.opendev.org/t/opendev/builds?job_name=j")
-        self.assertEqual({job.change_id for job in answer.results}, set(range(1, 8)))
-        self.assertEqual(self.gerrit.asked, [])
+        for count, asked in [(MAX_CHANGES_ASKED, MAX_CHANGES_ASKED), (MAX_CHANGES_ASKED + 1, 0)]:
+            self.zuul.tenants["opendev"] = [
+                build(ref("a/b", number, 1), "j", f"{number:032x}") for number in range(1, count + 1)
+            ]
+            self.gerrit.asked.clear()
+            self.make_lookup()
+            answer = await self.lookup.find("http://zuul.opendev.org/t/opendev/builds?job_name=j")
+            self.assertEqual({job.change_id for job in answer.results}, set(range(1, count + 1)))
+            self.assertEqual(
+                len({path.rpartition("~")[2] for path in self.gerrit.asked if "~" in path}), asked
+            )
 
     async def test_not_of_a_change(self) -> None:
         of = ref("openstack/nova", None, None, newrev=SHA)
@@ -483,6 +489,23 @@ class PageTests(ZuulTestCase):
             (f"http://zuul.opendev.org/t/openstack/buildset/{BUILDSET}", QueryNotUnderstoodError),
         ]:
             await self.assertFailure(Deferred.fromCoroutine(self.lookup.describe(url)), kind)
+
+    async def test_pages_are_never_scraped_themselves(self) -> None:
+        await self.stop(self.zuul)
+        url = f"http://zuul.opendev.org/t/openstack/build/{PEP8}"
+        error: Any = await self.assertFailure(
+            Deferred.fromCoroutine(self.lookup.describe(url)), NotFoundError
+        )
+        self.assertIn("zuul.opendev.org", error.message)
+
+    async def test_very_many_builds(self) -> None:
+        for tenant, digit in [("openstack", "1"), ("opendev", "2"), ("zuul", "3")]:
+            self.zuul.tenants[tenant] = [
+                build(NOVA, f"j{n % 3}", f"{digit}{n:031x}") for n in range(MAX_LISTED + 1)
+            ]
+        answer = await self.lookup.find("948311")
+        self.assertEqual(sum(1 for job in answer.results if job.name.startswith("j")), 3)
+        self.assertIn("zuul.opendev.org (tenant openstack) was asked for the newest 500", answer.warnings[0])
 
     async def test_no_zuul_is_configured(self) -> None:
         self.zuuls = ()
