@@ -8,12 +8,13 @@ anywhere; a failure outside of one is a failed test with its suite's name.  What
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from attrs import Factory, define
 
-from stackviz_deployer.parsers.junit_run import LIMITS, JunitRun, Texts
+from stackviz_deployer.parsers.junit_run import JunitRun, Texts
 from stackviz_deployer.parsers.junit_times import Moment, duration_us, moment
 from stackviz_deployer.parsers.junit_xml import StopReadingError
 from stackviz_deployer.parsers.subunit_run import MAX_LINE_CHARS, Status, count_of
@@ -21,6 +22,9 @@ from stackviz_deployer.parsers.subunit_run import MAX_LINE_CHARS, Status, count_
 MAX_DEPTH = 100
 MAX_REPEATS = 100
 """Attempts inside of one testcase."""
+MAX_TEXTS = 100
+"""Of one attempt, or of a suite; what one text consists of may be more."""
+MAX_SUITES = 250_000
 MAX_ID_CHARS = 4096
 MAX_HOST_CHARS = 100
 
@@ -75,6 +79,7 @@ class ReportReader:
 
     def __init__(self, run: JunitRun) -> None:
         self._run = run
+        self._max_chars = run.limits.test_bytes
         self._begins: dict[str, Callable[[str, _Attributes], _End | None]] = {
             "testsuites": self._begin_suite,
             "testsuite": self._begin_suite,
@@ -94,6 +99,7 @@ class ReportReader:
         self._ends: list[_End | None] = []
         self._suites = [run.suite("", "", None, None)]
         """The first is for testcases outside of any."""
+        self._suites_begun = 0
         self._attempts: list[_Attempt] = []
         self._texts: list[_Text] = []
         self._case_chars = 0
@@ -141,7 +147,8 @@ class ReportReader:
                 self._attempts.pop()
                 self._lost.append(case.test_id[:200])
             elif end is not None:
-                end()
+                with contextlib.suppress(StopReadingError):  # it has been told already
+                    end()
         return tuple(self._tags)
 
     def close(self) -> list[str]:
@@ -203,6 +210,9 @@ class ReportReader:
     # suites
 
     def _begin_suite(self, _tag: str, attributes: _Attributes) -> _End:
+        self._suites_begun += 1
+        if self._suites_begun > MAX_SUITES:
+            raise StopReadingError(f"There are more than {MAX_SUITES:,} suites")
         outer = self._suites[-1]
         suite = self._run.suite(
             attributes.get("name", "")[:MAX_ID_CHARS],
@@ -247,6 +257,8 @@ class ReportReader:
         return self._end_case
 
     def _end_case(self) -> None:
+        if self._run.full:
+            raise StopReadingError(f"There are more than {self._run.limits.tests:,} tests")
         case = self._attempts.pop()
         assert isinstance(case, _Case)  # noqa: S101 - attempts inside of it have ended before
         self.cases += 1
@@ -312,11 +324,13 @@ class ReportReader:
 
     def _begin_text(self, target: Texts, key: str, head: str, end: _End) -> _End:
         if self._attempts:
-            head = head[: max(LIMITS.test_bytes - self._case_chars, 0)]
+            head = head[: max(self._max_chars - self._case_chars, 0)]
             self._case_chars += len(head)
-            room = LIMITS.test_bytes - self._case_chars
+            room = self._max_chars - self._case_chars
         else:
-            room = LIMITS.test_bytes - self._suite_chars
+            room = self._max_chars - self._suite_chars
+        if target.pieces >= MAX_TEXTS:
+            head, room = "", 0
         self._texts.append(_Text(target=target, key=key, head=head, room=max(room, 0)))
         self._parser.CharacterDataHandler = self._characters
         return end

@@ -29,8 +29,11 @@ class Texts:
 
     details: dict[str, str] = Factory(dict)
     """As in ``subunit-details``: word characters -> text."""
+    pieces: int = 0
+    """Elements that they come from."""
 
     def add(self, key: str, text: str) -> None:
+        self.pieces += 1
         known = self.details.get(key)
         self.details[key] = text if known is None else f"{known}\n{text}"
 
@@ -52,7 +55,8 @@ class Suite(Texts):
 class JunitRun:
     """Takes testcases and gives them to a TestRun."""
 
-    def __init__(self, run: TestRun) -> None:
+    def __init__(self, run: TestRun, limits: RunLimits = LIMITS) -> None:
+        self.limits = limits
         self.layout = Layout()
         self._run = run
         self._waiting: list[tuple[Test, dict[str, str], int]] = []
@@ -60,13 +64,17 @@ class JunitRun:
         self._waiting_chars = 0
         self._batch = 0
         self._taken = 0
-        self._left_out = 0
         self._homeless = 0
         self._attempts: dict[tuple[str, str], dict[str, Test]] = {}
         self._repeated: dict[int, list[Test]] = {}
         """Attempts at one test, by the identity of the first."""
         self.flaky = 0
         """Tests whose attempts ended differently."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no more tests can be shown."""
+        return self._taken >= self.limits.tests
 
     def suite(self, name: str, host: str, when: Moment | None, parent: Suite | None) -> Suite:
         """A suite begins."""
@@ -86,9 +94,6 @@ class JunitRun:
         named: bool,  # noqa: FBT001 - likewise
     ) -> None:
         """One attempt at a test; ``named``: whether ``test_id`` can tell tests apart."""
-        if self._taken >= LIMITS.tests:
-            self._left_out += 1
-            return
         self._taken += 1
         strand = suite.strand
         assert strand is not None  # noqa: S101 - suite() gave it one
@@ -100,7 +105,7 @@ class JunitRun:
             first = suite.attempts.setdefault(test_id, test)
             if first is not test:
                 self._repeated.setdefault(id(first), [first]).append(test)
-        if len(self._waiting) >= _MAX_WAITING or self._waiting_chars > LIMITS.held_bytes:
+        if len(self._waiting) >= _MAX_WAITING or self._waiting_chars > self.limits.held_bytes:
             self._write()
         suite.tests += 1
         if status == "fail" and suite.place is None:
@@ -143,10 +148,6 @@ class JunitRun:
         """All is read: write what is held, settle times and lanes; what is to be said of it."""
         self._write()
         said = []
-        if self._left_out:
-            said.append(
-                f"There are more tests than can be shown: {count_of(self._left_out, 'is', 'are')} left out."
-            )
         if self._homeless:
             said.append(
                 f"The output of {count_of(self._homeless, 'suite', 'suites')} without tests is left out."

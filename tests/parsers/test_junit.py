@@ -20,9 +20,12 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from stackviz_deployer.errors import ParseError, TooLargeError
 from stackviz_deployer.model import InputFile, ParsedArtifact, ParseRequest, ParseResult
 from stackviz_deployer.parsers import junit_reader, junit_xml
+from stackviz_deployer.parsers.blockgzip import BlockGzipWriter
 from stackviz_deployer.parsers.junit import parse
+from stackviz_deployer.parsers.junit_run import JunitRun
 from stackviz_deployer.parsers.junit_times import duration_us, moment
 from stackviz_deployer.parsers.subunit_names import Names
+from stackviz_deployer.parsers.subunit_run import RunLimits, TestRun
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FIXTURES = ROOT / "tests" / "fixtures" / "junit"
@@ -636,6 +639,36 @@ class BoundTests(Case):
         )
         self.assertEqual(len(rows), junit_reader.MAX_REPEATS + 1)
         self.assertIn("400 attempts are left out", stats["warnings"][0])
+
+    def test_texts_of_one_test(self) -> None:
+        """Linear: each element would else copy all those before it."""
+        began = time.process_time()
+        _, stats, details = self.read(
+            "<testsuite><testcase name='a'>"
+            + "<failure>many words</failure><system-out>o</system-out>" * 200_000
+            + "</testcase></testsuite>"
+        )
+        self.assertLess(time.process_time() - began, 20)
+        self.assertLess(sum(map(len, details["a"].values())), 2000)
+        self.assertIn("texts were cut", " ".join(stats["warnings"]))
+
+    def test_tests_and_suites(self) -> None:
+        def read(data: bytes) -> tuple[int, list[str]]:
+            with BlockGzipWriter(self.mktemp(), unit="test") as details:
+                run = TestRun(details)
+                junit = JunitRun(run, RunLimits(tests=10))
+                reader = junit_reader.ReportReader(junit)
+                xml = junit_xml.XmlReader(reader, name="x")
+                xml.read([data])
+                said = xml.warnings + reader.close()
+                junit.close()
+            return len(run.tests), said
+
+        found, said = read(b"<testsuite>" + b"<testcase name='a'><failure/></testcase>" * 11)
+        self.assertEqual(found, 10)
+        self.assertEqual(said, ["There are more than 10 tests; the rest of the file is left out."])
+        found, said = read(b"<r>" + b"<testsuite/>" * (junit_reader.MAX_SUITES + 1))
+        self.assertEqual(said, ["There are more than 250,000 suites; the rest of the file is left out."])
 
     def test_files_share_their_bound(self) -> None:
         files = sorted((FIXTURES / "surefire").iterdir())
