@@ -21,7 +21,6 @@ from typing import Protocol
 
 from isal import isal_zlib
 
-SIGNATURE = b"\xb3"
 MIN_PACKET_BYTES = 8
 """Signature, flags, length and checksum."""
 
@@ -47,6 +46,8 @@ _CACHED_TAGS = 1024
 
 _BINARY = re.compile(rb"[\0-\x07\x0e-\x1a\x1c-\x1f\x7f]")
 _PACKET_BEGIN = re.compile(rb"\xb3[\x20-\x2f]")
+_NEXT = re.compile(rb"\xb3(?:[\x20-\x2f]|\Z)")
+"""Where a packet may begin; at the end of a chunk its second byte is yet to come."""
 
 _header = struct.Struct(">HB").unpack_from
 _u32 = struct.Struct(">I").unpack_from
@@ -144,9 +145,8 @@ class V2Reader:
                     elif not final:
                         self._need = length
                         return pos
-            after = data.find(SIGNATURE, pos + 1)
-            if after < 0:
-                after = end
+            next_one = _NEXT.search(data, pos + 1)
+            after = end if next_one is None else next_one.start()
             self._stray(data, pos, after)
             pos = after
         if final and pos < end:
