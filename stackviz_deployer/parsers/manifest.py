@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +29,8 @@ def parse(request: ParseRequest) -> ParseResult:
     (page,) = request.inputs
     decoder = Decoder(page.path, name=page.name, max_bytes=request.max_bytes)
     try:
-        document = orjson.loads(b"".join(decoder))
-    except ValueError as error:
+        document = _load(b"".join(decoder))
+    except (ValueError, RecursionError) as error:
         raise ParseError(f"{page.name} is no manifest: {error}.") from error
     tree = document.get("tree") if isinstance(document, dict) else None
     if not isinstance(tree, list):
@@ -45,6 +46,14 @@ def parse(request: ParseRequest) -> ParseResult:
         warnings=tuple(warnings),
         decoded_bytes=decoder.decoded_bytes,
     )
+
+
+def _load(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        # Python wrote it: a file name that is no UTF-8 has lone surrogates, which only Python reads again
+        return json.loads(body)
 
 
 def _files(tree: list[Any], root: str, fits: Callable[[str, str], bool]) -> tuple[Answer, int]:

@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,9 @@ class CapturedTests(ListingTestCase):
     def test_odd_names(self) -> None:
         """Five settings of Apache, and the other servers: the same names, folders and rough sizes."""
         seen = 0
-        for path in sorted((FIXTURES / "small").glob("*.html")):
+        for path in sorted((FIXTURES / "small").glob("*.*.*")):
             server, folder, _ = path.name.split(".")
-            if server == "swift-staticweb":  # of another tree
+            if server in ("TRUTH", "swift-staticweb"):  # of another tree
                 continue
             url = "http://h/" if folder == "root" else f"http://h/{folder}/"
             got = {entry["name"]: entry for entry in self.entries(path, url)}
@@ -67,14 +68,64 @@ class CapturedTests(ListingTestCase):
                 self.assertEqual(got[name]["dir"], entry["type"] == "directory", (path.name, name))
                 self.check_size(path.name, name, got[name]["size"], entry.get("size"))
             seen += 1
-        self.assertGreater(seen, 15)
+        self.assertEqual(seen, 23)
+
+    def test_swift(self) -> None:
+        """Each dot is %2E, each address begins with "./"."""
+        found = self.entries(FIXTURES / "small" / "swift-staticweb.logs.html", BASE)
+        self.assertEqual(
+            found,
+            [
+                {"name": "etc", "url": BASE + "etc/", "dir": True, "size": None},
+                {
+                    "name": "dstat-csv_log.txt",
+                    "url": BASE + "dstat-csv_log%2Etxt",
+                    "dir": False,
+                    "size": 2 << 20,
+                },
+                {
+                    "name": "name with spaces & <b>.txt",
+                    "url": BASE + "name%20with%20spaces%20%26%20%3Cb%3E%2Etxt",
+                    "dir": False,
+                    "size": 10,
+                },
+                {
+                    "name": "testrepository.subunit",
+                    "url": BASE + "testrepository%2Esubunit",
+                    "dir": False,
+                    "size": 512,
+                },
+            ],
+        )
+
+    def test_zuul_role(self) -> None:
+        """The role's index pages tell of the same files as the manifest that it made of the same tree."""
+        folders = {"": json.loads((FIXTURES / "manifest" / "zuul-manifest.json").read_bytes())["tree"]}
+        seen = 0
+        while folders:
+            path, children = folders.popitem()
+            folders |= {f"{path}{c['name']}_": c["children"] for c in children if "children" in c}
+            page = FIXTURES / "manifest" / f"zuul-{path}index.html"
+            url = BASE + path.replace("_", "/") + "index.html"
+            got = {entry["name"]: entry for entry in self.entries(page, url)}
+            self.assertEqual(sorted(got), sorted(child["name"] for child in children), path)
+            for child in children:
+                entry = got[child["name"]]
+                self.assertEqual(entry["dir"], "children" in child, entry)
+                self.assertTrue(entry["url"].endswith("/index.html" if entry["dir"] else entry["url"][-5:]))
+                if not entry["dir"] and "<" not in child["name"]:  # the role escapes nothing
+                    self.check_size("zuul", child["name"], entry["size"], child["size"])
+            seen += 1
+        self.assertEqual(seen, 8)
 
     def check_size(self, page: str, name: str, size: int | None, truth: int | None) -> None:
-        if page.startswith(("apache-plain", "apache-404", "py", "caddy")) or truth is None:
+        if page.startswith(("apache-plain", "apache-404", "py", "caddy.")) or truth is None:
             self.assertIsNone(size, (page, name))
             return
         self.assertIsNotNone(size, (page, name))
         assert size is not None
+        if "json" in page:
+            self.assertEqual(size, truth, (page, name))
         slack = truth * 0.2 if "human" in page else max(truth * 0.05, 110 if "lighttpd" in page else 51)
         self.assertLessEqual(abs(size - truth), slack, (page, name))
 
@@ -89,7 +140,8 @@ class CapturedTests(ListingTestCase):
             "odd-names": "odd names",
         }
         later = {"job-output.json", "job-output.txt", "zuul-info"}  # added after most captures
-        for path in sorted((FIXTURES / "job").glob("*.html")):
+        seen = 0
+        for path in sorted((FIXTURES / "job").iterdir()):
             server, _, rest = path.stem.partition("-")
             style = ""
             if server == "apache":
@@ -106,10 +158,15 @@ class CapturedTests(ListingTestCase):
             if server != "swift" and key == ".":
                 expected = {name: size for name, size in expected.items() if name not in later}
             self.assertEqual(sorted(got), sorted(expected), path.name)
+            seen += 1
             for name, size in expected.items():
                 self.assertEqual(got[name]["dir"], size is None, (path.name, name))
+                if path.suffix != ".html":
+                    self.assertEqual(got[name]["size"], size, (path.name, name))
                 if server != "swift" or size is not None:
                     self.assertTrue(got[name]["url"].startswith(url), got[name]["url"])
+
+        self.assertEqual(seen, 29)
 
     def test_an_error_page_is_no_index(self) -> None:
         self.assertRaises(ParseError, self.read, FIXTURES / "job" / "apache-404.html")
@@ -290,7 +347,65 @@ class RuleTests(ListingTestCase):
             self.assertLess(time.process_time() - started, 5, piece)
 
 
+class DataTests(ListingTestCase):
+    def test_what_leads_out_or_is_no_file(self) -> None:
+        rows = [
+            *(
+                {"name": name, "type": "file"}
+                for name in ("..", ".", "", "../x", "/etc/passwd", "a/b", "a\\b", "a\0")
+            ),
+            *({"name": name, "type": "file"} for name in (7, None, ["x"], "n" * 1025, "a\ud800")),
+            {"name": "socket", "type": "other"},
+            {"type": "file"},
+            "text",
+            None,
+            {"name": "x", "type": "file", "size": -1},
+            {"name": "y", "type": "file", "size": "12"},
+            {"name": "z/", "is_dir": True, "size": 4096, "url": "http://evil.example/"},
+            {"name": "z", "type": "file", "size": 5},
+            {"name": "w", "type": "file", "size": True},
+        ]
+        found = self.entries(json.dumps(rows))
+        self.assertEqual(
+            [(e["name"], e["url"], e["dir"], e["size"]) for e in found],
+            [
+                ("z", BASE + "z/", True, None),
+                ("x", BASE + "x", False, None),
+                ("y", BASE + "y", False, None),
+                ("w", BASE + "w", False, None),
+            ],
+        )
+
+    def test_torn(self) -> None:
+        for name, whole in (("nginx-logs_.json", 44), ("nginx-logs_.xml", 44)):
+            page = (FIXTURES / "job" / name).read_bytes()
+            self.assertEqual(len(self.entries(page)), whole)
+            found = self.read(page[: len(page) * 2 // 3])
+            self.assertGreater(len(found.data["entries"]), 20)
+            (warning,) = found.warnings
+            self.assertIn("the rest is missing", warning)
+
+    def test_empty_and_none(self) -> None:
+        for page in ("[]", "[\n\n]\n", '<?xml version="1.0"?>\n<list>\n</list>'):
+            self.assertEqual(self.names(page), [])
+        for page in ("[", "[1, 2]", "[x]", '{"name": "a"}', "[" * 100_000, '<?xml version="1.0"?><x/>'):
+            self.assertRaises(ParseError, self.read, page)
+
+    def test_xml_entities(self) -> None:
+        rows = (
+            '<file mtime="x" size="3">a &amp; &#39;b&lt;.txt</file><other>s</other><directory>d</directory>'
+        )
+        self.assertEqual(self.names(f"<list>{rows}</list>"), ["d", "a & 'b<.txt"])
+
+
 class PropertyTests(ListingTestCase):
+    REAL = sorted(
+        path
+        for folder in ("small", "job", "manifest")
+        for path in (FIXTURES / folder).iterdir()
+        if path.is_file()
+    )
+
     NAME = st.text(
         st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/\\"), min_size=1, max_size=60
     ).filter(lambda name: name not in (".", ".."))
@@ -308,3 +423,43 @@ class PropertyTests(ListingTestCase):
             self.assertTrue(entry["url"].startswith(BASE), entry)
             self.assertNotIn(entry["name"], ("", ".", ".."))
             self.assertNotIn("/", entry["name"])
+
+    @given(st.sampled_from(REAL), st.integers(0, 1 << 30))
+    @settings(max_examples=150, deadline=None)
+    def test_mangled_real_pages(self, path: Path, seed: int) -> None:
+        """An index, or a ParseError; never a way out."""
+        page = mangled(path.read_bytes(), random.Random(seed))
+        try:
+            entries = self.entries(page)
+        except ParseError:
+            return
+        for entry in entries:
+            self.assertTrue(entry["url"].startswith(BASE), entry)
+            self.assertEqual(
+                entry["url"].removesuffix("/index.html").removesuffix("/").count("/"), BASE.count("/")
+            )
+            self.assertTrue(wanted.is_name(entry["name"]))
+
+
+def mangled(data: bytes, r: random.Random) -> bytes:
+    """With bytes changed, cut out, doubled or taken from elsewhere; often torn."""
+    out = bytearray(data)
+    for _ in range(r.randint(1, 8)):
+        at = r.randrange(len(out) + 1)
+        end = min(len(out), at + r.randint(0, 60))
+        start = r.randrange(len(out) + 1)
+        out[at:end] = r.choice(
+            (
+                b"",
+                r.randbytes(3),
+                bytes(out[start : start + 200]),
+                b"../",
+                b"/",
+                b'"',
+                b"<",
+                b"&#",
+                b"\\u0000",
+                b"%2f",
+            )
+        )
+    return bytes(out[: r.randrange(len(out) + 1)] if r.random() < 0.3 else out)
