@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-
-from attrs import evolve, frozen
+from typing import NamedTuple
 
 from stackviz_deployer.parsers.console_text import Lines
 
@@ -40,7 +39,7 @@ _WORDS = (
 )  # fmt: skip
 """One of them is in every line that has a level of its own above INFO; none is in an ordinary line."""
 
-_HOST = re.compile(rb"[\w.-]{1,64}(?: -> [\w.-]{1,64})? \| ")
+_HOST = rb"((?:[\w.-]{1,64}(?: -> [\w.-]{1,64})? \| )?)"
 _COLOUR = rb"(?:#033\[[\d;]*m)*"
 _STAMP = (
     rb"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?"
@@ -49,7 +48,8 @@ _STAMP = (
 )
 # Time, then at most a machine, a program, a process and the time once more; then the level.
 _LEVEL = rb"(?:\[?" + _COLOUR + rb"(" + _NAMES + rb")\b(?![=/.-])|\[(?:Note|System|Info|Debug)\])"
-_RECORD = re.compile(_STAMP + rb"(?: {1,3}(?!" + _LEVEL + rb")[^\s\"'=;{}]{1,80}){0,6}? {1,3}" + _LEVEL)
+_RECORD = re.compile(_HOST + _STAMP + rb"(?: {1,3}[^\s\"'=;{}]{1,80}){0,6}? {1,3}" + _LEVEL)
+_BEFORE = re.compile(_HOST)
 _STAMPED = re.compile(_STAMP + rb"(?= |$)")
 # Apache, MySQL and their kind: [error], [wsgi:error], [Warning]
 _BRACKETED = re.compile(rb"[^\"']{0,120}?\[(?:[\w-]{1,30}:)?([Ee]rror|[Ww]arning|warn|crit|alert|emerg)\]")
@@ -87,9 +87,8 @@ class _Rule(Enum):
     """What is further in, and the exception at the end."""
 
 
-@frozen
-class _Own:
-    """What a line says of itself."""
+class _Own(NamedTuple):
+    """What a line says of itself; made for each line that is looked at, so a light one."""
 
     level: int
     rule: _Rule
@@ -145,7 +144,8 @@ class Severity:
             if own is not None:
                 self._before = None
                 if own.level:
-                    own = _within(own, before)
+                    if own.rule is _Rule.TRACEBACK:
+                        own = _within(own, before)
                     found.append((number, own.level))
                     self._begin(own)
             elif self._inherits(before, dates[number], texts[number]):
@@ -192,20 +192,20 @@ def _offsets(text: bytes) -> list[int]:
 
 def _within(own: _Own, before: _Own) -> _Own:
     """A traceback within a record has the record's level."""
-    if own.rule is _Rule.TRACEBACK and before.rule is _Rule.RECORD and own.host == before.host:
-        return evolve(own, level=before.level)
+    if before.rule is _Rule.RECORD and own.host == before.host:
+        return own._replace(level=before.level)
     return own
 
 
 def _own(text: bytes) -> _Own | None:
     """None for a line that is no record and has no mark; level 0 for a record below WARNING."""
     head = text[:_HEAD_BYTES]
-    host = _HOST.match(head)
-    start = host.end() if host else 0
-    prefix = head[:start]
-    record = _RECORD.match(head, start)
+    record = _RECORD.match(head)
     if record:
-        return _Own(_RANKS.get(record[2], 0), _Rule.RECORD, prefix, 0)
+        return _Own(_RANKS.get(record[2], 0), _Rule.RECORD, record[1], 0)
+    before = _BEFORE.match(head)
+    prefix = before[0] if before else b""
+    start = len(prefix)
     stamp = _STAMPED.match(head, start)
     if stamp:
         start = stamp.end() + 1

@@ -38,6 +38,7 @@ PARSERS: dict[str, str] = {
     "dstat": "stackviz_deployer.parsers.dstat:parse",
     "memory_tracker": "stackviz_deployer.parsers.memory_tracker:parse",
     "console": "stackviz_deployer.parsers.console:parse",
+    "job_output": "stackviz_deployer.parsers.job_output:parse",
     "jjb": "stackviz_deployer.parsers.jjb:parse",
     "listing": "stackviz_deployer.parsers.listing:parse",
     "manifest": "stackviz_deployer.parsers.manifest:parse",
