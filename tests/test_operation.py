@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator does: start with options, be told what is wrong, install the unit, stop."""
 
+import gzip
+import http.client
 import json
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +217,13 @@ class NginxTests(TestCase):
         through.port = port
         task = through.scrape("sample")
         self.assertEqual(len(task["artifacts"]), 5)
+        # uploads are no siblings of the others: larger, and passed on as they come
+        sample = resources.files("stackviz_deployer") / "sample/gate-tempest-dsvm-full/logs"
+        body = gzip.decompress((sample / "testrepository.subunit.gz").read_bytes())
+        self.assertGreater(len(body), 64 << 10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.addCleanup(connection.close)
+        connection.request("POST", "/api/upload", body)
+        answer = connection.getresponse()
+        self.assertEqual(answer.status, 202)
+        self.assertEqual(through.wait(json.loads(answer.read())["uuid"])["status"], "finished")

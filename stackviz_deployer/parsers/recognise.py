@@ -29,7 +29,9 @@ class _Kind:
     """Its only name."""
 
     def rename(self, path: str) -> str:
-        return self.name or path + self.suffix
+        """``results.xml`` becomes ``results.junit.xml``."""
+        ending = "." + self.suffix.rpartition(".")[2]
+        return self.name or path.removesuffix(ending) + self.suffix
 
 
 _KINDS = (

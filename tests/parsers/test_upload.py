@@ -261,6 +261,11 @@ class RecogniseTests(SynchronousTestCase):
             self.assertEqual(self.known(gzip.compress(data), "file.gz"), name)
             self.assertEqual(self.known(gzip.compress(data)[:-4]), name)
 
+    def test_endings_stay_single(self):
+        self.assertEqual(self.known(b"<testsuite>", "a/results.xml"), "a/results.junit.xml")
+        self.assertEqual(self.known(DSTAT, "load.csv.gz"), "load.dstat.csv")
+        self.assertEqual(self.known(STREAM, "12"), "12.subunit")
+
     def test_unknown(self):
         for data in (
             b"",

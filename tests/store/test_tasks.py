@@ -6,7 +6,7 @@ import uuid
 from twisted.internet.defer import Deferred, gatherResults
 
 from stackviz_deployer.errors import NotFoundError, QueueFullError, TaskFailedError
-from stackviz_deployer.model import ArtifactId, Build, TaskId, TaskState
+from stackviz_deployer.model import ArtifactId, Build, Job, TaskId, TaskState
 from stackviz_deployer.store.tasks import MAX_STARTS
 from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
 
@@ -279,3 +279,20 @@ class TaskStoreTests(StoreTestCase):
             await self.store.counts(),
             {"queued": 1, "pending": 1, "finished": 1, "error": 0, "cancelled": 0, "expired": 0},
         )
+
+    async def test_working_urls(self) -> None:
+        """Of queued and pending tasks alone, and compared as they are written."""
+        urls = {
+            "upload:queued/": None,
+            "upload:pending/": None,
+            "UPLOAD:other/": None,
+            "upload_x": None,
+            "http://upload:1/": None,
+        }
+        ended, _ = await self.create(Job(url="upload:ended/", name="x"))
+        await self.store.cancel(ended.id)
+        for url in urls:
+            await self.create(Job(url=url, name="x"))
+        await self.store.claim()
+        self.assertEqual(await self.store.working_urls("upload:"), {"upload:queued/", "upload:pending/"})
+        self.assertEqual(await self.store.working_urls("%"), frozenset())
