@@ -97,7 +97,7 @@ class ReportReader:
         }
         self._tags: list[str] = []
         self._ends: list[_End | None] = []
-        self._suites = [run.suite("", "", None, None)]
+        self._suites = [run.suite("", "", None, None, None)]
         """The first is for testcases outside of any."""
         self._suites_begun = 0
         self._attempts: list[_Attempt] = []
@@ -218,6 +218,7 @@ class ReportReader:
             attributes.get("name", "")[:MAX_ID_CHARS],
             attributes.get("hostname", "")[:MAX_HOST_CHARS] or outer.host,
             moment(attributes.get("timestamp")),
+            duration_us(attributes.get("time")),
             outer if len(self._suites) > 1 else None,
         )
         self._suites.append(suite)

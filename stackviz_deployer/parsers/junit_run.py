@@ -47,6 +47,10 @@ class Suite(Texts):
     strand: Strand | None = None
     attempts: dict[str, Test] = Factory(dict)
     """The first attempt at each test, by its id; suites of one name and host share them."""
+    told_us: int | None = None
+    """How long it took by its own account."""
+    took_us: int = 0
+    """How long its tests took, one after the other."""
     tests: int = 0
     place: tuple[int, int] | None = None
     """Of the first test that failed: which batch of held tests, and where in it."""
@@ -65,6 +69,7 @@ class JunitRun:
         self._batch = 0
         self._taken = 0
         self._homeless = 0
+        self._parallel = 0
         self._attempts: dict[tuple[str, str], dict[str, Test]] = {}
         self._repeated: dict[int, list[Test]] = {}
         """Attempts at one test, by the identity of the first."""
@@ -76,11 +81,13 @@ class JunitRun:
         """Whether no more tests can be shown."""
         return self._taken >= self.limits.tests
 
-    def suite(self, name: str, host: str, when: Moment | None, parent: Suite | None) -> Suite:
-        """A suite begins."""
+    def suite(
+        self, name: str, host: str, when: Moment | None, told_us: int | None, parent: Suite | None
+    ) -> Suite:
+        """A suite begins; ``told_us``: how long it says that it took."""
         attempts = self._attempts.setdefault((name, host), {})
         strand = self.layout.enter(host, when, None if parent is None else parent.strand)
-        return Suite(name=name, host=host, strand=strand, attempts=attempts)
+        return Suite(name=name, host=host, strand=strand, attempts=attempts, told_us=told_us)
 
     def add(  # noqa: PLR0917 - called for each of half a million tests
         self,
@@ -108,6 +115,7 @@ class JunitRun:
         if len(self._waiting) >= _MAX_WAITING or self._waiting_chars > self.limits.held_bytes:
             self._write()
         suite.tests += 1
+        suite.took_us += end - start
         if status == "fail" and suite.place is None:
             suite.place = (self._batch, len(self._waiting))
         self._waiting.append((test, details, number))
@@ -128,9 +136,12 @@ class JunitRun:
                     alone = suite.tests == 1 and key not in details
                     details[key if alone else f"suite_{key}"] = text
                     self._waiting_chars += len(text)
+        if suite.told_us and suite.took_us > suite.told_us * 1.1 + 1_000_000:
+            self._parallel += 1
         if parent is None:
             return
         parent.tests += suite.tests
+        parent.took_us += suite.took_us
         if suite.strand is not None and parent.strand is not None:
             self.layout.leave(suite.strand, parent.strand)
 
@@ -151,6 +162,12 @@ class JunitRun:
         if self._homeless:
             said.append(
                 f"The output of {count_of(self._homeless, 'suite', 'suites')} without tests is left out."
+            )
+        if self._parallel:
+            them = "it" if self._parallel == 1 else "them"
+            said.append(
+                f"{count_of(self._parallel, 'suite', 'suites')} took less time than the tests in {them}"
+                " together: tests ran at once, but nothing tells which."
             )
         if self.flaky:
             said.append(

@@ -425,6 +425,15 @@ class LayoutTests(Case):
         )
         self.assertEqual({row["tags"][0] for row in rows}, {"worker-0"})
 
+    def test_tests_that_ran_at_once(self) -> None:
+        """pytest-xdist, stestr: they are shown in a sequence, but not silently."""
+        case = '<testcase name="{}" time="10"/>'
+        for told, number in (("20", 0), ("19.0", 0), ("10", 1)):
+            cases = case.format("a") + case.format("b")
+            _, stats, _ = self.read(f'<testsuite name="s" time="{told}">{cases}</testsuite>')
+            found = [text for text in stats["warnings"] if "tests ran at once" in text]
+            self.assertEqual(len(found), number, told)
+
     def test_output_of_a_long_suite(self) -> None:
         """Its first failure is written long before: its last test has what the suite printed."""
         cases = "".join(
