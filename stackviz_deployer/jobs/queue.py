@@ -228,6 +228,8 @@ class JobQueue(Service):
         reasons = [f"{what} fails: {why}" for what, why in self._trouble.items()]
         if self._queued >= self._limits.queue:
             reasons.append("the queue is full")
+        if self.running and self._loop is not None and self._loop.called:
+            reasons.append("the queue stands still; the log says why; start the daemon again")
         return {
             "queued": self._queued,
             "running": len(self._running),

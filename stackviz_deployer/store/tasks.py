@@ -13,7 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from stackviz_deployer.errors import NotFoundError, QueueFullError, TaskFailedError, WorkerDiedError
+from stackviz_deployer.errors import (
+    InternalError,
+    NotFoundError,
+    QueueFullError,
+    StoreError,
+    TaskFailedError,
+    WorkerDiedError,
+)
 from stackviz_deployer.model import (
     Artifact,
     ArtifactId,
@@ -79,15 +86,28 @@ def create(
 
 
 def claim(txn: sqlite3.Cursor, now_ms: int) -> Task | None:
-    """Make the oldest queued task pending, and count the start."""
-    row = txn.execute(_SELECT + "WHERE state = 'queued' ORDER BY seq LIMIT 1").fetchone()
-    if row is None:
-        return None
-    txn.execute(
-        "UPDATE tasks SET state = 'pending', started_ms = ?, attempts = attempts + 1 WHERE id = ?",
-        (now_ms, row[0]),
-    )
-    return one(txn, row[0])
+    """Make the oldest queued task pending, and count the start.
+
+    One whose row cannot be read ends in error: it must not hold up those behind it.
+    """
+    while row := txn.execute(_SELECT + "WHERE state = 'queued' ORDER BY seq LIMIT 1").fetchone():
+        try:
+            _task(row)
+        except StoreError:
+            txn.execute(
+                """
+                UPDATE tasks SET state = 'error', error = ?, message = ?, finished_ms = ?, live_url = NULL
+                WHERE id = ?
+                """,
+                (InternalError.code, "what was noted of this task cannot be read", now_ms, row[0]),
+            )
+            continue
+        txn.execute(
+            "UPDATE tasks SET state = 'pending', started_ms = ?, attempts = attempts + 1 WHERE id = ?",
+            (now_ms, row[0]),
+        )
+        return one(txn, row[0])
+    return None
 
 
 def finish(
@@ -209,18 +229,22 @@ def working_urls(txn: sqlite3.Cursor, prefix: str) -> frozenset[str]:
 
 
 def _task(row: Sequence[Any]) -> Task:
-    return Task(
-        id=row[0],
-        url=row[1],
-        job=Job.from_json(json.loads(row[2])),
-        state=TaskState(row[3]),
-        message=row[4],
-        error=row[5],
-        created_ms=row[6],
-        started_ms=row[7],
-        finished_ms=row[8],
-        warnings=tuple(json.loads(row[9])),
-    )
+    """Raises StoreError for a row that somebody else wrote, or the disk spoiled."""
+    try:
+        return Task(
+            id=row[0],
+            url=row[1],
+            job=Job.from_json(json.loads(row[2])),
+            state=TaskState(row[3]),
+            message=row[4],
+            error=row[5],
+            created_ms=row[6],
+            started_ms=row[7],
+            finished_ms=row[8],
+            warnings=tuple(json.loads(row[9])),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"task {row[0]} in the database cannot be read ({error!r})") from error
 
 
 class SqliteTaskStore:

@@ -429,6 +429,15 @@ class StoreTroubleTests(QueueTestCase):
             self.finish(submitted)
             self.assertEqual(len(self.flushLoggedErrors(StoreError)), len(RETRY_S) + 2)
 
+    def test_a_defect_that_stops_the_queue_is_seen(self):
+        self.start()
+        self.store.failing["claim"] = RuntimeError("a bug")
+        self.submit()
+        self.assertIn("stands still", self.queue.health()["reasons"][0])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.successResultOf(self.queue.stopService())
+        self.assertEqual(self.queue.health()["reasons"], [])
+
     def test_results(self):
         self.start()
         self.fail_for_a_while("finish", 1)

@@ -5,7 +5,7 @@ import uuid
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from stackviz_deployer.errors import NotFoundError, QueueFullError, TaskFailedError
+from stackviz_deployer.errors import NotFoundError, QueueFullError, StoreError, TaskFailedError
 from stackviz_deployer.model import ArtifactId, Build, Job, TaskId, TaskState
 from stackviz_deployer.store.tasks import MAX_STARTS
 from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
@@ -120,6 +120,18 @@ class TaskStoreTests(StoreTestCase):
         self.assertEqual([task and task.id for task in claimed], [*ids, None])
         self.assertEqual(claimed[0].state, TaskState.PENDING)
         self.assertEqual(claimed[0].started_ms, 1005)
+
+    async def test_a_spoiled_row_holds_up_nobody(self) -> None:
+        for number, spoiled in enumerate(("no JSON", "{}", "[]", "null")):
+            first, _ = await self.create(a_job(url=f"http://logs.example/{number}/"))
+            second, _ = await self.create(a_job(url=f"http://logs.example/{number}/2/"))
+            await self.store._database.write(_spoil, first.id, spoiled)
+            with self.assertRaises(StoreError) as caught:
+                await self.store.get(first.id)
+            self.assertIn(first.id, caught.exception.message)
+            claimed = await self.store.claim()
+            self.assertEqual(claimed and claimed.id, second.id, spoiled)
+            self.assertEqual((await self.store.counts())["queued"], 0)
 
     async def test_claimed_once(self) -> None:
         for n in range(5):
@@ -296,3 +308,7 @@ class TaskStoreTests(StoreTestCase):
         await self.store.claim()
         self.assertEqual(await self.store.working_urls("upload:"), {"upload:queued/", "upload:pending/"})
         self.assertEqual(await self.store.working_urls("%"), frozenset())
+
+
+def _spoil(txn, task_id, job):
+    txn.execute("UPDATE tasks SET job = ? WHERE id = ?", (job, task_id))
