@@ -50,8 +50,10 @@ _REFERENCE = re.compile(rb"&#(?!(?:9|1[03]|x0{0,3}[9aAdD]);)(?:x([0-9a-fA-F]+)|(
 _MAX_REFERENCE = 16
 _RESUME = re.compile(rb"<(?:testcase|testsuites?)(?=[\s/>])")
 _RESUME_BYTES = 16
-_JUNK = expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]
-_NEXT_DOCUMENT = (_JUNK, expat.errors.codes[expat.errors.XML_ERROR_MISPLACED_XML_PI])
+_NEXT_DOCUMENT = (
+    expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT],
+    expat.errors.codes[expat.errors.XML_ERROR_MISPLACED_XML_PI],
+)
 _NO_ELEMENT = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
 
 
@@ -161,7 +163,8 @@ class XmlReader:
         self._name = name
         self._line = 0
         """Lines before the first that the present parser saw."""
-        self._fed = 0
+        self._fed = self._begun = 0
+        """Bytes that the present parser got, in all and of what it is to believe."""
         self._skips = 0
         self._reopened: Sequence[str] = ()
         self._gap: int | None = None
@@ -188,7 +191,7 @@ class XmlReader:
         self._parser.StartDoctypeDeclHandler = self._refuse
         opening = "".join(f"<{tag}>" for tag in tags).encode()
         self._parser.Parse(opening, False)
-        self._fed = len(opening)
+        self._fed = self._begun = len(opening)
         self._handler.attach(self._parser)
 
     def _refuse(self, *_: object) -> None:
@@ -223,11 +226,11 @@ class XmlReader:
 
     def _damaged(self, error: expat.ExpatError, before: int) -> int:
         """How much of the chunk that began at ``before`` is behind us."""
-        # a token that began in an earlier chunk may have the next test's tag in this one
-        behind = max(self._parser.ErrorByteIndex - before, 0)
+        at = self._parser.ErrorByteIndex
         between = not self._handler.depth and error.code in _NEXT_DOCUMENT
         self._skip(None if between else expat.ErrorString(error.code))
-        return behind if error.code == _JUNK else behind + 1
+        # what is wrong may be in front of the next test's tag, or that tag itself
+        return max(at - before, 0) + (at == self._begun)
 
     def _skip(self, damage: str | None) -> None:
         """Look for the next test or suite from now on; None at the end of a document."""

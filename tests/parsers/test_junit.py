@@ -557,6 +557,17 @@ class DamagedTests(Case):
             self.assertEqual([row["name"] for row in rows], ["s.a", "s.b", "s.c", "u.d"], damage)
             self.assertIn("damaged at line 1", stats["warnings"][0])
 
+    def test_where_reading_goes_on_between_pieces(self) -> None:
+        """The next test's tag may lie across two of the pieces in which a file is read."""
+        piece = 256 << 10
+        for shift in range(24):
+            begin = self.TESTS + b"&"
+            pad = b"\n" + b"x" * (piece - len(begin) - 1 - 12 + shift - 2) + b"\n "
+            rows, stats, _ = self.read(begin + pad + b"<testcase name='c'/>&<testcase name='d'/></testsuite>")
+            self.assertEqual([row["name"] for row in rows], ["s.a", "s.b", "s.c", "s.d"], shift)
+            lines = [re.findall(r"line (\d+)", text) for text in stats["warnings"][:2]]
+            self.assertEqual(lines, [["1"], ["3"]], shift)
+
     def test_too_much_damage(self) -> None:
         data = self.TESTS + b"<<<testcase name='x'/>" * 100
         rows, stats, _ = self.read(data)
