@@ -30,6 +30,8 @@ let parts = { runs: [], dstats: [], consoles: [] };
 /** What the scrape left out or repaired, in all its runs. @type {string[]} */
 let warnings = [];
 let loading = 0;
+/** @type {import("./lib/types.js").Job} */
+let job;
 
 async function start() {
   const uuid = /^\/s\/([^/]+)/.exec(location.pathname)?.[1];
@@ -39,6 +41,7 @@ async function start() {
   }
   try {
     const task = await askTask(uuid);
+    job = task;
     headerView(byId("job"), task);
     parts = arrangeArtifacts(task.artifacts);
     warnings = task.warnings ?? [];
@@ -64,10 +67,10 @@ async function showRun() {
   showChoice(run);
   fill(runBox, skeleton(10, "Loading the test results"));
   try {
-    const [tests, stats, dstat] = await Promise.all([
+    void firstDstat();
+    const [tests, stats] = await Promise.all([
       run.subunit ? blobJson(run.subunit.id).then(makeTestSet) : null,
       run.stats ? /** @type {Promise<import("./lib/types.js").StatsJson>} */ (blobJson(run.stats.id)) : null,
-      loadDstat(),
     ]);
     if (mine !== loading) return;
     showWarnings(tests?.count ? (stats?.warnings ?? []) : []);
@@ -76,8 +79,8 @@ async function showRun() {
       return;
     }
     setOrigin(tests.from_ms);
-    view = makeRunView({ tests, stats, dstat: dstat.text === null ? null : parseDstat(dstat.text, tests.from_ms), details: run.details, state: getState, set: setState });
-    fill(runBox, dstat.trouble && notice("warn", "The machine's measurements could not be loaded", dstat.trouble), view.element);
+    view = makeRunView({ tests, stats, hosts: hostsOf(tests.from_ms), details: run.details, job, state: getState, set: setState });
+    fill(runBox, view.element);
     view.apply(getState(), null);
   } catch (error) {
     if (mine !== loading) return;
@@ -86,15 +89,26 @@ async function showRun() {
   }
 }
 
-/** What could not be measured must not hide the tests. @returns {Promise<{text: string|null, trouble: string|null}>} */
-async function loadDstat() {
+/** The measurements, each read when it is to be seen: the tests do not wait for them. @param {number} near_ms a moment of the run */
+function hostsOf(near_ms) {
+  return parts.dstats.map(({ id, artifact_name: name }, i) => {
+    const text = i === 0 ? firstDstat() : null;
+    return { name, load: async () => parseDstat(await (text ?? blobText(id)), near_ms) };
+  });
+}
+
+/** @type {Promise<string>|null} */
+let dstatText = null;
+
+/** Asked for before it is known how to read it. */
+function firstDstat() {
   const [dstat] = parts.dstats;
-  if (!dstat) return { text: null, trouble: null };
-  try {
-    return { text: await blobText(dstat.id), trouble: null };
-  } catch (error) {
-    return { text: null, trouble: messageOf(error) };
-  }
+  if (!dstat) return null;
+  dstatText ??= blobText(dstat.id);
+  dstatText.catch(() => {
+    dstatText = null;
+  });
+  return dstatText;
 }
 
 /** The task's warnings repeat those of its runs with a file's name before them. @param {string[]} ofRun */

@@ -69,14 +69,14 @@ test("the site tells what the job was, how many tests failed, and why", { skip, 
   const unfinished = tests.filter((/** @type {{tags: string[]}} */ one) => one.tags.includes("unfinished")).length;
   const expected = { failed: stats.failures.length - unfinished, unfinished, skipped: stats.skips.length, passed: stats.count - stats.failures.length - stats.skips.length };
   for (const [word, count] of Object.entries(expected)) {
-    assert.equal(await page.getByRole("button", { name: `${count}${word}` }).or(page.getByRole("button", { name: `${count} ${word}` })).count(), 1, `${count} ${word}`);
+    assert.equal(await page.getByRole("link", { name: `${count}${word}` }).or(page.getByRole("link", { name: `${count} ${word}` })).count(), 1, `${count} ${word}`);
   }
   assert.equal(await page.locator("#failures").textContent(), `${stats.failures.length} failures`);
   assert.equal(await page.locator(".cause .test-link").count(), stats.failures.length);
   assert.equal(await page.getByRole("table", { name: "Tests" }).getAttribute("aria-rowcount"), String(stats.count + 1));
 
   await page.locator(".cause .test-link").first().click();
-  const traceback = page.locator(".attachment pre").first();
+  const traceback = page.locator(".attachment .log-line").first();
   await traceback.waitFor();
   assert.match((await traceback.textContent()) ?? "", /^Traceback \(most recent call last\)/);
   assert.match(page.url(), /#.*test=/);
@@ -101,7 +101,7 @@ test("the timeline is drawn: what passed, what failed, the machine", { skip, tim
     const seen = await colours(canvas);
     assert.ok(seen[pass] > 500 && seen[fail] > 20, JSON.stringify({ pass: seen[pass], fail: seen[fail] }));
   }
-  assert.deepEqual(await page.locator(".chart-name").allTextContents(), ["CPU", "Memory", "Disk", "Network"]);
+  assert.deepEqual(await page.locator(".chart-name").allTextContents(), ["CPU", "Memory", "Load", "Disk", "Network", "Processes"]);
   for (let i = 0; i < 4; i += 1) assert.ok(Object.keys(await colours(page.locator(".chart canvas").nth(i))).length > 3);
 
   const box = await lanes.boundingBox();

@@ -92,17 +92,17 @@ test("skips by reason", () => {
 });
 
 test("filters count exactly, and leave no mask when there is nothing to filter", () => {
-  assert.equal(applyFilter(tests, { text: " ", statuses: [] }).mask, null);
-  assert.equal(applyFilter(tests, { text: "C test", statuses: [] }).count, 3);
-  assert.equal(applyFilter(tests, { text: "smoke", statuses: [] }).count, 1);
-  const failed = applyFilter(tests, { text: "", statuses: ["fail"] });
+  assert.equal(applyFilter(tests, { text: " ", statuses: [], tag: "", least: 0 }).mask, null);
+  assert.equal(applyFilter(tests, { text: "C test", statuses: [], tag: "", least: 0 }).count, 3);
+  assert.equal(applyFilter(tests, { text: "smoke", statuses: [], tag: "", least: 0 }).count, 1);
+  const failed = applyFilter(tests, { text: "", statuses: ["fail"], tag: "", least: 0 });
   assert.deepEqual([...(failed.mask ?? [])], [0, 1, 0, 0, 1]);
 });
 
 test("sorts are stable, and masks hold", () => {
   assert.deepEqual([...sortTests(tests, null, "duration", true)], [3, 0, 4, 1, 2]);
   assert.deepEqual([...sortTests(tests, null, "name", false)].map((i) => tests.names[i].slice(-4)), ["_one", "_two", "five", "four", "hree"]);
-  assert.deepEqual([...sortTests(tests, applyFilter(tests, { text: "", statuses: ["fail"] }).mask, "start", false)], [4, 1]);
+  assert.deepEqual([...sortTests(tests, applyFilter(tests, { text: "", statuses: ["fail"], tag: "", least: 0 }).mask, "start", false)], [4, 1]);
   assert.deepEqual([...sortTests(tests, null, "status", true)].slice(0, 3), [4, 1, 3]);
 });
 

@@ -4,22 +4,41 @@ import { TEST_STATUS, TEST_STATUSES } from "./status.js";
 
 /** @typedef {import("./testset.js").TestSet} TestSet */
 
-/** @typedef {{text: string, statuses: readonly string[]}} Filter no statuses = all of them */
+/** @typedef {{text: string, statuses: readonly string[], tag: string, least: number}} Filter no statuses = all of them; least in seconds */
+
+/**
+ * A filter's text that is written as /regular expression/ or /…/i, with or without its end; null: it is words.
+ * @param {string} text
+ * @returns {{source: string, flags: string}|null}
+ */
+export function patternOf(text) {
+  const match = /^\/(.+?)(?:\/(i?))?$/s.exec(text.trim());
+  return match ? { source: match[1], flags: match[2] ?? "" } : null;
+}
+
+/** What words and expressions are looked for in. @param {TestSet} tests @param {number} i */
+export function searchText(tests, i) {
+  return tests.tags[i].length ? `${tests.names[i]} ${tests.tags[i].join(" ")}` : tests.names[i];
+}
 
 /**
  * @param {TestSet} tests
  * @param {Filter} filter words that must all be in the name or a tag, any case
+ * @param {Uint8Array|null} [hits] of the regular expression that the text is; without them such a text is passed over
  * @returns {{mask: Uint8Array|null, count: number}} null when everything is meant
  */
-export function applyFilter(tests, filter) {
-  const words = filter.text.toLowerCase().split(/\s+/).filter(Boolean);
+export function applyFilter(tests, filter, hits = null) {
+  const words = patternOf(filter.text) ? [] : filter.text.toLowerCase().split(/\s+/).filter(Boolean);
+  const { statuses, tag } = filter;
+  if (words.length === 0 && !hits && statuses.length === 0 && !tag && !(filter.least > 0)) return { mask: null, count: tests.count };
   const wanted = new Uint8Array(8);
-  for (const status of TEST_STATUSES) if (!filter.statuses.length || filter.statuses.includes(TEST_STATUS[status].key)) wanted[status] = 1;
-  if (words.length === 0 && filter.statuses.length === 0) return { mask: null, count: tests.count };
+  for (const status of TEST_STATUSES) if (!statuses.length || statuses.includes(TEST_STATUS[status].key)) wanted[status] = 1;
+  const least_ms = filter.least * 1000;
   const mask = new Uint8Array(tests.count);
   let count = 0;
   for (let i = 0; i < tests.count; i += 1) {
-    if (wanted[tests.status[i]] === 0 || !matches(tests, i, words)) continue;
+    if (wanted[tests.status[i]] === 0 || tests.end[i] - tests.start[i] < least_ms || (hits && hits[i] === 0)) continue;
+    if ((tag && !tests.tags[i].includes(tag)) || (words.length > 0 && !matches(tests, i, words))) continue;
     mask[i] = 1;
     count += 1;
   }
@@ -28,9 +47,20 @@ export function applyFilter(tests, filter) {
 
 /** @param {TestSet} tests @param {number} i @param {string[]} words */
 function matches(tests, i, words) {
-  if (words.length === 0) return true;
   const name = tests.names[i].toLowerCase();
   return words.every((word) => name.includes(word) || tests.tags[i].some((tag) => tag.toLowerCase().includes(word)));
+}
+
+/**
+ * The tags of a run, those of most tests first.
+ * @param {TestSet} tests
+ * @returns {{tag: string, count: number}[]}
+ */
+export function tagsOf(tests) {
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const tags of tests.tags) for (const tag of tags) if (!tag.startsWith("orig:")) counts.set(tag, (counts.get(tag) ?? 0) + 1);
+  return [...counts].map(([tag, count]) => ({ tag, count })).sort((a, b) => b.count - a.count || (a.tag < b.tag ? -1 : 1));
 }
 
 /** @typedef {"start"|"duration"|"status"|"name"|"worker"} SortKey */
@@ -47,11 +77,11 @@ export const SORT_KEYS = ["status", "name", "worker", "start", "duration"];
  */
 export function sortTests(tests, mask, key, descending) {
   const order = mask ? tests.byStart.filter((i) => mask[i] === 1) : tests.byStart.slice();
+  if (key === "start") return descending ? order.reverse() : order;
   const sign = descending ? -1 : 1;
   if (key === "name") return byName(tests, order, sign);
   /** @type {(i: number) => number} */
-  const value =
-    key === "start" ? (i) => tests.start[i] : key === "duration" ? (i) => tests.end[i] - tests.start[i] : key === "status" ? (i) => tests.status[i] : (i) => tests.lane[i];
+  const value = key === "duration" ? (i) => tests.end[i] - tests.start[i] : key === "status" ? (i) => tests.status[i] : (i) => tests.lane[i];
   return order.sort((a, b) => sign * (value(a) - value(b)) || tests.start[a] - tests.start[b] || a - b);
 }
 
@@ -59,4 +89,24 @@ export function sortTests(tests, mask, key, descending) {
 function byName(tests, order, sign) {
   const { names } = tests;
   return order.sort((a, b) => (names[a] < names[b] ? -sign : names[a] > names[b] ? sign : a - b));
+}
+
+/**
+ * The longest tests, the longest first, without sorting all.
+ * @param {TestSet} tests
+ * @param {number} most
+ */
+export function slowestTests(tests, most) {
+  /** @type {number[]} */
+  const best = [];
+  /** @param {number} i */
+  const length = (i) => tests.end[i] - tests.start[i];
+  for (const i of tests.byStart) {
+    if (best.length === most && length(i) <= length(best[most - 1])) continue;
+    let at = best.length;
+    while (at > 0 && length(best[at - 1]) < length(i)) at -= 1;
+    best.splice(at, 0, i);
+    if (best.length > most) best.pop();
+  }
+  return best;
 }

@@ -3,7 +3,8 @@
 // one, so nothing can vanish however far one zooms out.  Skips take no time and there are many: they are painted in a
 // band of their own in the middle of the lane, where they hide nothing and nothing but a failure hides them.
 import { lowerBound } from "./testset.js";
-import { FAIL, PASS, SKIP, TEST_STATUSES, UNFINISHED } from "./status.js";
+import { BETWEEN } from "./gaps.js";
+import { BETWEEN_CLASSES, FAIL, PASS, SKIP, TEST_STATUSES, UNFINISHED } from "./status.js";
 
 /** @typedef {import("./testset.js").TestSet} TestSet */
 
@@ -15,30 +16,37 @@ import { FAIL, PASS, SKIP, TEST_STATUSES, UNFINISHED } from "./status.js";
 export const DIMMED = 8;
 
 /** Who wins a pixel of the whole lane, and who of its middle. */
-export const WHOLE = Object.freeze([FAIL, UNFINISHED, PASS, SKIP]);
-export const BAND = Object.freeze([FAIL, UNFINISHED, SKIP, PASS]);
+export const WHOLE = Object.freeze([FAIL, UNFINISHED, PASS, SKIP, BETWEEN_CLASSES]);
+export const BAND = Object.freeze([FAIL, UNFINISHED, SKIP, PASS, BETWEEN_CLASSES]);
 
 /**
  * @param {TestSet} tests
+ * @param {readonly import("./gaps.js").Gap[]} [gaps] in order of time; those between classes are painted where no test is
  * @returns {LaneIndex}
  */
-export function indexLanes(tests) {
+export function indexLanes(tests, gaps = []) {
   /** @type {number[][][]} */
   const lists = tests.workers.map(() => Array.from({ length: 5 }, () => []));
   for (const i of tests.byStart) lists[tests.lane[i]][tests.status[i]].push(i);
-  const rows = lists.map((byStatus) => byStatus.map((ids) => makeRow(tests, ids)));
+  const rows = lists.map((byStatus) => byStatus.map((ids) => makeRow(ids, (i) => tests.start[i], (i) => tests.end[i])));
+  rows.forEach((byStatus, lane) => {
+    const mine = gaps.filter((gap) => gap.lane === lane && gap.kind === BETWEEN);
+    const of = new Map(mine.map((gap) => [gap.after, gap]));
+    byStatus[BETWEEN_CLASSES] = makeRow(mine.map((gap) => gap.after), (i) => of.get(i)?.from_ms ?? 0, (i) => of.get(i)?.to_ms ?? 0);
+  });
   return { rows, width: 0, next: new Int32Array(0) };
 }
 
 /**
- * @param {TestSet} tests
  * @param {number[]} list
+ * @param {(i: number) => number} from
+ * @param {(i: number) => number} to
  * @returns {Row}
  */
-function makeRow(tests, list) {
+function makeRow(list, from, to) {
   const ids = Uint32Array.from(list);
-  const start = Float64Array.from(ids, (i) => tests.start[i]);
-  const end = Float64Array.from(ids, (i) => tests.end[i]);
+  const start = Float64Array.from(ids, from);
+  const end = Float64Array.from(ids, to);
   const reach = new Float64Array(ids.length);
   let latest = -Infinity;
   for (let k = 0; k < ids.length; k += 1) {
@@ -117,9 +125,10 @@ function free(next, x) {
  * @param {{from_ms: number, to_ms: number}} range
  * @param {number} width
  * @param {number} apart
+ * @param {Uint8Array|null} [mask] only these tests
  * @returns {number[]}
  */
-export function markerColumns(index, statuses, range, width, apart) {
+export function markerColumns(index, statuses, range, width, apart, mask = null) {
   const scale = width / (range.to_ms - range.from_ms);
   const hit = new Uint8Array(width + 1);
   for (const byStatus of index.rows) {
@@ -129,7 +138,7 @@ export function markerColumns(index, statuses, range, width, apart) {
       for (let k = first; k < last; k += 1) {
         // A failure stands where it ended: that is when it failed.
         const x = Math.floor((row.end[k] - range.from_ms) * scale);
-        if (row.end[k] >= range.from_ms) hit[Math.min(width, Math.max(0, x))] = 1;
+        if (row.end[k] >= range.from_ms && (mask === null || mask[row.ids[k]] === 1)) hit[Math.min(width, Math.max(0, x))] = 1;
       }
     }
   }

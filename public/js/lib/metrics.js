@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which charts a dstat file can fill, and what they show of it.
-import { formatBytes, formatPercent, formatRate, niceMax } from "./ticks.js";
+import { formatBytes, formatNumber, formatPercent, formatRate, niceMax } from "./ticks.js";
 
 /** @typedef {import("./dstat.js").Dstat} Dstat */
 
@@ -35,6 +35,18 @@ const CHARTS = [
   },
   { key: "memory", name: "Memory", stacked: false, series: [["used", 1, ["memory_usage/used"]]], format: formatBytes, top: (most) => niceMax(most, 1024) },
   {
+    key: "load",
+    name: "Load",
+    stacked: false,
+    series: [
+      ["1 min", 1, ["load_avg/1m"]],
+      ["5 min", 3, ["load_avg/5m"]],
+      ["15 min", 4, ["load_avg/15m"]],
+    ],
+    format: formatNumber,
+    top: (most) => niceMax(most, 1000),
+  },
+  {
     key: "disk",
     name: "Disk",
     stacked: false,
@@ -56,7 +68,48 @@ const CHARTS = [
     format: formatRate,
     top: (most) => niceMax(most, 1024),
   },
+  {
+    key: "processes",
+    name: "Processes",
+    stacked: false,
+    series: [
+      ["running", 1, ["procs/run"]],
+      ["blocked", 2, ["procs/blk"]],
+      ["new", 4, ["procs/new"]],
+    ],
+    format: formatNumber,
+    top: (most) => niceMax(most, 1000),
+  },
 ];
+
+/** @param {Float32Array} values */
+function hasNumbers(values) {
+  return values.some((value) => !Number.isNaN(value));
+}
+
+/** How the columns of a group are written; others are plain numbers. @type {[RegExp, (value: number) => string, 1000|1024][]} */
+const FORMATS = [
+  [/cpu_usage|\/util$/, formatPercent, 1000],
+  [/^(?:memory|swap|virtual)/, formatBytes, 1024],
+  [/^(?:dsk|net|paging)/, formatRate, 1024],
+];
+
+/**
+ * Each column that no usual chart shows, as a chart of its own.
+ * @param {Dstat} dstat
+ * @returns {Chart[]}
+ */
+export function otherCharts(dstat) {
+  const shown = new Set(CHARTS.flatMap((chart) => chart.series.flatMap(([, , keys]) => keys)));
+  const charts = [];
+  for (const [key, values] of dstat.columns) {
+    if (shown.has(key) || !hasNumbers(values)) continue;
+    const [, format, base] = FORMATS.find(([pattern]) => pattern.test(key)) ?? [null, formatNumber, /** @type {1000} */ (1000)];
+    const [group, column] = [key.slice(0, key.lastIndexOf("/")), key.slice(key.lastIndexOf("/") + 1)];
+    charts.push({ key, name: group.replace(/_/g, " "), stacked: false, series: [{ label: column, values, colour: 1 }], format, top: (/** @type {number} */ most) => niceMax(most, base) });
+  }
+  return charts;
+}
 
 /**
  * @param {Dstat} dstat
@@ -69,7 +122,7 @@ export function chartsOf(dstat) {
     const series = [];
     for (const [label, colour, keys] of wanted.series) {
       const values = keys.map((key) => dstat.columns.get(key)).find((found) => found !== undefined);
-      if (values && values.some((value) => !Number.isNaN(value))) series.push({ label, values, colour });
+      if (values && hasNumbers(values)) series.push({ label, values, colour });
     }
     if (series.length) charts.push({ ...wanted, series });
   }

@@ -49,6 +49,8 @@ export const PASS = 1;
 export const SKIP = 2;
 export const UNFINISHED = 3;
 export const FAIL = 4;
+/** No test: the time between two classes, when one is torn down and the next set up. */
+export const BETWEEN_CLASSES = 5;
 export const TEST_STATUSES = Object.freeze([FAIL, UNFINISHED, SKIP, PASS]);
 
 /** @type {Record<number, {key: string, label: string, plural: string, kind: Kind}>} */

@@ -81,11 +81,19 @@ function makeLanes(worker, tags) {
   const laneOf = new Map(numbers.map((number, i) => [number, i]));
   const workers = numbers.map((number) => (number < 0 ? "no worker" : `worker ${number}`));
   const lane = new Uint16Array(worker.length);
+  /** Of each lane; null once its tests are of several. @type {(string|null|undefined)[]} */
+  const hosts = new Array(numbers.length);
   for (let i = 0; i < worker.length; i += 1) {
     const at = laneOf.get(worker[i]) ?? 0;
     lane[i] = at;
-    for (const tag of tags[i]) if (tag.startsWith("orig:")) workers[at] = tag.slice(5).replace("-", " ");
+    for (const tag of tags[i]) {
+      if (tag.startsWith("orig:")) workers[at] = tag.slice(5).replace("-", " ");
+      else if (tag.startsWith("host:")) hosts[at] = hosts[at] === undefined || hosts[at] === tag.slice(5) ? tag.slice(5) : null;
+    }
   }
+  hosts.forEach((host, at) => {
+    if (host) workers[at] = `${host.slice(0, 60)} ${workers[at].replace(/^worker /, "#")}`;
+  });
   return { lane, workers };
 }
 
@@ -117,6 +125,20 @@ export function splitName(name) {
 export function classOf(name) {
   const { path } = splitName(name);
   return path.slice(path.lastIndexOf(".") + 1);
+}
+
+const SETUP = /^(?:setUpClass|tearDownClass|setUpModule|tearDownModule) \(([^)]+)\)/;
+
+/**
+ * A test's class with its module, as it stands in the name: for comparing, not for showing.
+ * @param {string} name
+ */
+export function fullClassOf(name) {
+  const setup = SETUP.exec(name);
+  if (setup) return setup[1];
+  const bracket = name.search(/[([]/);
+  const dot = name.lastIndexOf(".", bracket > 0 ? bracket : name.length);
+  return dot > 0 ? name.slice(0, dot) : "";
 }
 
 /**

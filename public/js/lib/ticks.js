@@ -64,6 +64,13 @@ export function formatRate(rate) {
   return Number.isFinite(rate) ? `${formatBytes(rate)}/s` : "–";
 }
 
+/** A number without a unit, as short as it can be told apart. @param {number} value */
+export function formatNumber(value) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  return size >= 100 || Number.isInteger(value) ? formatCount(Math.round(value)) : value.toFixed(size >= 10 ? 1 : 2);
+}
+
 /** @param {number} percent */
 export function formatPercent(percent) {
   return Number.isFinite(percent) ? `${percent.toFixed(percent > 0 && percent < 9.95 ? 1 : 0)} %` : "–";

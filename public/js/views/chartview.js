@@ -12,8 +12,11 @@ import { makeSurface } from "./surface.js";
 
 const HEIGHT = 46;
 
-/** @param {Chart} chart */
-export function makeChartView(chart) {
+/**
+ * @param {Chart} chart
+ * @param {import("../lib/dstat.js").Dstat} dstat that it is of
+ */
+export function makeChartView(chart, dstat) {
   const surface = makeSurface(C.chartCanvas);
   const values = chart.series.map(() => h("span", { class: C.chartValue }));
   const scale = h("span", { class: C.chartScale });
@@ -49,8 +52,8 @@ export function makeChartView(chart) {
       c.rect(gutter, 0, width - gutter, HEIGHT);
       c.clip();
       c.translate(gutter, 0);
-      if (whole) drawStack(c, scene, chart, sample.x, columns, whole, y);
-      else columns.forEach((column, i) => drawLine(c, scene, sample.x, column, theme.css[`metric-${chart.series[i].colour}`], y));
+      if (whole) drawStack(c, scene, chart, sample.x, columns, whole, y, reachOf(scene, dstat));
+      else columns.forEach((column, i) => drawLine(c, sample.x, column, theme.css[`metric-${chart.series[i].colour}`], y, reachOf(scene, dstat)));
       c.restore();
       const label = most === -Infinity ? "no data here" : chart.format(top);
       scale.textContent = gutter < 50 ? `to ${label}` : "";
@@ -90,10 +93,11 @@ function largest(columns) {
  * @param {Columns[]} columns
  * @param {Columns} whole
  * @param {(value: number) => number} y
+ * @param {number} reach
  */
-function drawStack(c, scene, chart, at, columns, whole, y) {
+function drawStack(c, scene, chart, at, columns, whole, y, reach) {
   const base = new Float32Array(at.length);
-  const stretches = spans(at, whole.mean, reachOf(scene));
+  const stretches = spans(at, whole.mean, reach);
   chart.series.forEach((series, i) => {
     const from = base.slice();
     for (let k = 0; k < at.length; k += 1) base[k] += Number.isNaN(columns[i].mean[k]) ? 0 : columns[i].mean[k];
@@ -117,13 +121,13 @@ function drawStack(c, scene, chart, at, columns, whole, y) {
 /**
  * The band from least to most, and the mean through it.
  * @param {CanvasRenderingContext2D} c
- * @param {Scene} scene
  * @param {Float64Array} at
  * @param {Columns} column
  * @param {string} colour
  * @param {(value: number) => number} y
+ * @param {number} reach
  */
-function drawLine(c, scene, at, column, colour, y) {
+function drawLine(c, at, column, colour, y, reach) {
   c.fillStyle = colour;
   c.globalAlpha = 0.4;
   for (let k = 0; k < at.length; k += 1) {
@@ -133,17 +137,17 @@ function drawLine(c, scene, at, column, colour, y) {
   c.strokeStyle = colour;
   c.lineWidth = 1.25;
   c.beginPath();
-  for (const stretch of spans(at, column.mean, reachOf(scene))) {
+  for (const stretch of spans(at, column.mean, reach)) {
     c.moveTo(at[stretch[0]] - 0.5, y(column.mean[stretch[0]]));
     for (const k of stretch) c.lineTo(at[k], y(column.mean[k]));
   }
   c.stroke();
 }
 
-/** How many pixels two neighbouring rows may be apart. @param {Scene} scene */
-function reachOf(scene) {
+/** How many pixels two neighbouring rows may be apart. @param {Scene} scene @param {import("../lib/dstat.js").Dstat} dstat */
+function reachOf(scene, dstat) {
   const perPixel = (scene.range.to_ms - scene.range.from_ms) / (scene.width - scene.gutter);
-  return ((scene.dstat?.step_ms ?? 1000) * 3.5) / perPixel + 1.5;
+  return (dstat.step_ms * 3.5) / perPixel + 1.5;
 }
 
 /**

@@ -2,40 +2,54 @@
 // One test: its facts and what it attached, fetched for it alone.
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
+import { neighboursOf } from "../lib/concurrent.js";
+import { marksOf, plainTags } from "../lib/marks.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
 import { visible } from "../lib/text.js";
-import { counted } from "../lib/ticks.js";
 import { formatLength, formatSpan } from "../lib/times.js";
+import { attachmentView } from "./attachment.js";
+import { copyButton } from "./copy.js";
 import { messageOf } from "./ending.js";
 import { statusBadge } from "./icons.js";
 import { notice, skeleton } from "./notice.js";
+import { sameTimeView } from "./sametime.js";
 
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
+/** @typedef {import("../lib/urlstate.js").ViewState} ViewState */
 
-const FIRST_LINES = 400;
-const FIRST_CHARS = 200000;
 const ORDER = ["traceback", "reason", "stderr", "stdout", "pythonlogging"];
+const MOST_TAGS = 20;
 
 /**
  * @param {{tests: TestSet, source: ((ordinal: number, name: string) => Promise<Record<string, string>>)|null,
- *   zone: () => import("../lib/times.js").Zone, onSelect: (test: number) => void, onStep: (by: 1|-1) => void,
- *   onShow: (test: number) => void}} options
+ *   state: () => ViewState, set: (change: Partial<ViewState>) => void,
+ *   onSelect: (test: number) => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void,
+ *   linkOf: (test: number) => string, markdownOf: (test: number, traceback: string) => string,
+ *   machineOf: (test: number) => {name: string, label: string, mean: string, peak: string}[]}} options
  */
-export function makeDetails({ tests, source, zone, onSelect, onStep, onShow }) {
+export function makeDetails({ tests, source, state, set, onSelect, onStep, onShow, linkOf, markdownOf, machineOf }) {
   const element = h("section", { class: `${C.section} details`, id: "details", tabindex: "-1", hidden: true, "aria-label": "Selected test" });
   let selected = -1;
+  /** The text that a comment quotes. */
+  let traceback = "";
+  /** @type {ReturnType<typeof attachmentView>[]} */
+  let views = [];
+  const machine = h("p", { class: `${C.facts} machine-facts` });
 
   /** @param {number} i */
   async function show(i) {
     selected = i;
+    traceback = "";
+    views = [];
     element.hidden = i < 0;
     if (i < 0) {
       fill(element);
       return;
     }
     const body = h("div", null);
-    fill(element, head(i), body);
+    fill(element, head(i), machine, body, sameTime(i));
+    showMachine();
     if (!source) {
       fill(body, h("p", { class: C.muted }, "This run has no attachments."));
       return;
@@ -43,19 +57,35 @@ export function makeDetails({ tests, source, zone, onSelect, onStep, onShow }) {
     fill(body, skeleton(4, "Loading the attachments"));
     try {
       const found = await source(i, tests.names[i]);
-      if (selected === i) fill(body, ...attachments(found));
+      if (selected === i) attach(body, found);
     } catch (error) {
       const again = h("button", { type: "button", class: C.button, onclick: () => void show(i) }, "Try again");
       if (selected === i) fill(body, notice("bad", "The attachments could not be loaded", messageOf(error), again));
     }
   }
 
+  /** @param {HTMLElement} body @param {Record<string, string>} found */
+  function attach(body, found) {
+    const keys = Object.keys(found).sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+    traceback = keys.length && rank(keys[0]) < 2 ? found[keys[0]] : "";
+    const { attachment, level, find } = state();
+    const open = keys.includes(attachment) ? attachment : keys[0];
+    views = keys.map((key) =>
+      attachmentView(key, found[key], {
+        open: key === open,
+        look: { level, find },
+        onOpen: () => set({ attachment: key === keys[0] ? "" : key }),
+        onLook: set,
+      }),
+    );
+    fill(body, ...(views.length ? views.map((view) => view.element) : [h("p", { class: C.muted }, "This test attached nothing.")]));
+  }
+
   /** @param {number} i */
   function head(i) {
     const { path, short } = splitName(tests.names[i]);
-    const from = tests.start[i];
-    const to = tests.end[i];
-    const [before, after] = neighbours(tests, i);
+    const [from, to] = [tests.start[i], tests.end[i]];
+    const [{ before, after }] = neighboursOf(tests, i);
     /** @param {string} text @param {string} label @param {number} j */
     const near = (text, label, j) =>
       h("button", { type: "button", class: C.buttonQuiet, disabled: j < 0, title: j < 0 ? null : visible(tests.names[j].slice(0, 500)), "aria-label": label, onclick: () => onSelect(j) }, text);
@@ -68,14 +98,17 @@ export function makeDetails({ tests, source, zone, onSelect, onStep, onShow }) {
         { class: C.facts },
         statusBadge(TEST_STATUS[tests.status[i]]),
         h("span", null, h("b", null, formatLength((to - from) / 1000))),
-        h("span", null, tests.workers[tests.lane[i]]),
-        h("span", null, formatSpan(from, to, zone(), tests.from_ms)),
-        ...tests.tags[i].filter((tag) => !tag.startsWith("orig:")).slice(0, 20).map((tag) => h("span", { class: C.tag }, visible(tag.slice(0, 200)))),
+        h("span", null, visible(tests.workers[tests.lane[i]])),
+        h("span", null, formatSpan(from, to, state().zone, tests.from_ms)),
+        ...marksOf(tests.tags[i]).map(({ word, title }) => h("span", { class: `${C.tag} mark`, title }, word)),
+        ...plainTags(tests.tags[i]).slice(0, MOST_TAGS).map((tag) => h("span", { class: C.tag }, visible(tag.slice(0, 200)))),
       ),
       h(
         "div",
         { class: C.detailSteps },
         h("button", { type: "button", class: C.button, onclick: () => onShow(i) }, "Show in timeline"),
+        copyButton("Copy link", () => linkOf(i)),
+        copyButton("Copy as Markdown", () => markdownOf(i, traceback)),
         near("‹ Before on this worker", "Previous test on this worker", before),
         near("After on this worker ›", "Next test on this worker", after),
         h("button", { type: "button", class: C.buttonQuiet, onclick: () => onStep(-1) }, "‹ Previous failure"),
@@ -84,59 +117,38 @@ export function makeDetails({ tests, source, zone, onSelect, onStep, onShow }) {
     );
   }
 
+  /** @param {number} i */
+  function sameTime(i) {
+    return sameTimeView({ tests, test: i, zone: state().zone, hrefOf: linkOf, onSelect });
+  }
+
+  function showMachine() {
+    const facts = selected < 0 ? [] : machineOf(selected);
+    machine.hidden = facts.length === 0;
+    fill(machine, "The machine meanwhile: ", ...facts.map(({ name, label, mean, peak }) => h("span", { title: `${name} ${label}: mean, and peak` }, `${name} ${label} `, h("b", null, mean), peak === mean ? "" : `, at most ${peak}`)));
+  }
+
   return {
     element,
     show,
+    showMachine,
     /** The zone of the times has changed. */
     refresh() {
-      if (selected >= 0) element.querySelector("header")?.replaceWith(head(selected));
+      if (selected < 0) return;
+      element.querySelector("header")?.replaceWith(head(selected));
+      element.querySelector(`.${C.sameTime}`)?.replaceWith(sameTime(selected));
+    },
+    /** How attachments are looked at has changed. @param {ViewState} now */
+    look(now) {
+      const open = views.find((view) => view.key === now.attachment) ?? views[0];
+      if (open && !open.element.open) open.element.open = true;
+      for (const view of views) view.show({ level: now.level, find: now.find });
     },
   };
 }
 
-/** @param {Record<string, string>} found */
-function attachments(found) {
-  const keys = Object.keys(found).sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-  if (!keys.length) return [h("p", { class: C.muted }, "This test attached nothing.")];
-  return keys.map((key, i) => attachmentView(key, found[key], i === 0));
-}
-
 /** @param {string} key */
 function rank(key) {
-  const at = ORDER.indexOf(key.replace(/\d+$/, ""));
+  const at = ORDER.indexOf(key.replace(/[\d:'"]+$/, ""));
   return at < 0 ? ORDER.length - 1.5 : at;
-}
-
-/** @param {string} key @param {string} text @param {boolean} open */
-function attachmentView(key, text, open) {
-  const lines = visible(text).split("\n");
-  if (lines[lines.length - 1] === "") lines.pop();
-  const body = h("div", null);
-  const fold = h("details", { class: C.attachment, open }, h("summary", null, h("b", null, key), h("span", { class: C.muted }, ` ${counted(lines.length, "line")}`)), body);
-  const make = () => {
-    if (body.firstChild || !fold.open) return;
-    const long = lines.length > FIRST_LINES || text.length > FIRST_CHARS;
-    const pre = h("pre", { tabindex: "0", "aria-label": key }, long ? lines.slice(0, FIRST_LINES).join("\n").slice(0, FIRST_CHARS) : lines.join("\n"));
-    body.append(pre);
-    if (!long) return;
-    const all = h("button", { type: "button", class: C.button, onclick: () => {
-      pre.textContent = lines.join("\n");
-      all.remove();
-    } }, lines.length > FIRST_LINES ? `Show all ${counted(lines.length, "line")}` : "Show the rest");
-    body.append(all);
-  };
-  fold.addEventListener("toggle", make);
-  make();
-  return fold;
-}
-
-/** The tests before and after on the same worker, -1 for none. @param {TestSet} tests @param {number} i */
-function neighbours(tests, i) {
-  const at = tests.byStart.indexOf(i);
-  const lane = tests.lane[i];
-  let before = at - 1;
-  while (before >= 0 && tests.lane[tests.byStart[before]] !== lane) before -= 1;
-  let after = at + 1;
-  while (after < tests.count && tests.lane[tests.byStart[after]] !== lane) after += 1;
-  return [before >= 0 ? tests.byStart[before] : -1, after < tests.count ? tests.byStart[after] : -1];
 }

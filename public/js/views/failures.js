@@ -3,12 +3,14 @@
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { groupFailures, groupSkips } from "../lib/failures.js";
-import { sortTests } from "../lib/filter.js";
+import { slowestTests } from "../lib/filter.js";
+import { marksOf } from "../lib/marks.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { classOf, splitName } from "../lib/testset.js";
 import { visible } from "../lib/text.js";
 import { counted } from "../lib/ticks.js";
 import { formatLength, formatMoment } from "../lib/times.js";
+import { copyButton } from "./copy.js";
 import { kindIcon } from "./icons.js";
 
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
@@ -19,11 +21,12 @@ const MORE_TESTS = 200;
 const SLOWEST = 10;
 
 /**
- * @param {{tests: TestSet, stats: StatsJson|null, zone: () => import("../lib/times.js").Zone, onSelect: (test: number) => void}} options
+ * @param {{tests: TestSet, stats: StatsJson|null, zone: () => import("../lib/times.js").Zone, onSelect: (test: number) => void,
+ *   linkOf: (test: number) => string, markdownOf: (tests: readonly number[], text: string) => string}} options
  */
-export function makeFailures({ tests, stats, zone, onSelect }) {
-  const element = h("div", { class: C.findings });
-  /** @type {Map<number, HTMLButtonElement>} */
+export function makeFailures({ tests, stats, zone, onSelect, linkOf, markdownOf }) {
+  const element = h("div", null);
+  /** @type {Map<number, HTMLAnchorElement>} */
   const buttons = new Map();
   /** Lists that can show more, so that a selected test can be brought to light. @type {Map<number, () => void>} */
   const unfold = new Map();
@@ -51,7 +54,8 @@ export function makeFailures({ tests, stats, zone, onSelect }) {
   function causeView(cause) {
     const many = cause.tests.length > 1;
     const head = h("div", { class: C.causeHead }, many && h("span", { class: C.causeCount }, `${cause.tests.length} ×`), h("p", { class: C.causeText, title: visible(cause.text.slice(0, 2000)) }, visible(cause.text)));
-    return h("article", { class: C.cause }, head, testList(cause.tests));
+    const copying = h("div", { class: C.causeCopy }, copyButton("Copy link", () => linkOf(cause.tests[0]), "Copy a link to the first of these failures"), copyButton("Copy as Markdown", () => markdownOf(cause.tests, cause.text), "Copy these failures as Markdown"));
+    return h("article", { class: C.cause }, head, testList(cause.tests), copying);
   }
 
   /** @param {readonly number[]} ids */
@@ -83,10 +87,15 @@ export function makeFailures({ tests, stats, zone, onSelect }) {
   function testLink(i, when) {
     const name = tests.names[i];
     return h(
-      "button",
-      { type: "button", class: C.testLink, title: visible(name.slice(0, 1000)), onclick: () => onSelect(i) },
+      "a",
+      { class: C.testLink, href: linkOf(i), title: visible(name.slice(0, 1000)), onclick: (/** @type {MouseEvent} */ event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        onSelect(i);
+      } },
       kindIcon(TEST_STATUS[tests.status[i]].kind),
-      h("span", { class: C.testName }, splitName(name).short.slice(0, 300)),
+      h("span", { class: C.visuallyHidden }, TEST_STATUS[tests.status[i]].label),
+      h("span", { class: C.testName }, splitName(name).short.slice(0, 300), ...marksOf(tests.tags[i]).map(({ word }) => h("span", { class: `${C.tag} mark` }, word))),
       h("span", { class: C.testWhere }, h("span", { class: C.testPath }, classOf(name).slice(0, 300)), h("span", null, when)),
     );
   }
@@ -105,7 +114,7 @@ export function makeFailures({ tests, stats, zone, onSelect }) {
   }
 
   function slowestSection() {
-    const ids = [...sortTests(tests, null, "duration", true).subarray(0, SLOWEST)];
+    const ids = slowestTests(tests, SLOWEST);
     const list = h("ul", { class: C.causeTests }, ...ids.map((i) => h("li", null, testLink(i, formatLength((tests.end[i] - tests.start[i]) / 1000)))));
     return h("section", { class: C.section }, h("h2", null, "Slowest tests"), list);
   }
@@ -129,9 +138,10 @@ export function makeFailures({ tests, stats, zone, onSelect }) {
       mark();
       const button = buttons.get(i);
       // Only inside this list: the page itself stays where it is.
-      if (button && element.scrollHeight > element.clientHeight) {
-        const top = button.offsetTop - element.offsetTop;
-        if (top < element.scrollTop || top > element.scrollTop + element.clientHeight - 40) element.scrollTop = top - element.clientHeight / 3;
+      const box = element.parentElement;
+      if (button && box && box.scrollHeight > box.clientHeight) {
+        const top = button.offsetTop - box.offsetTop;
+        if (top < box.scrollTop || top > box.scrollTop + box.clientHeight - 40) box.scrollTop = top - box.clientHeight / 3;
       }
     },
   };

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The lanes of the timeline: failure markers, the axis of time, one lane a worker.
 import { C } from "../lib/classes.js";
+import { FOLDED, laneAt, LANES_TOP } from "../lib/layout.js";
 import { markerColumns, rowSpan, testAt } from "../lib/lanes.js";
 import { FAIL, TEST_STATUSES, UNFINISHED } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
+import { visible } from "../lib/text.js";
 import { timeTicks } from "../lib/ticks.js";
 import { makeSurface, paintLanes } from "./surface.js";
 
@@ -11,42 +13,38 @@ import { makeSurface, paintLanes } from "./surface.js";
 
 const AXIS = 20;
 const MARKERS = 12;
-const TOP = AXIS + MARKERS;
-const GAP = 3;
 const SLACK = 5;
 
 export function makeLanesView() {
   const surface = makeSurface(C.lanes);
   const image = document.createElement("canvas");
 
-  /** @param {number} lanes */
-  const laneHeight = (lanes) => (lanes <= 8 ? 24 : lanes <= 16 ? 18 : lanes <= 40 ? 13 : 8);
-
   /** @param {Scene} scene */
   function draw(scene) {
     const { tests, index, theme, width, gutter } = scene;
     const plot = width - gutter;
-    const tall = laneHeight(tests.workers.length);
-    const ratio = surface.begin(width, TOP + tests.workers.length * (tall + GAP) + GAP);
+    const { tops, heights, whole } = scene.layout;
+    const ratio = surface.begin(width, whole);
     const c = surface.context;
     drawAxis(c, scene, plot);
     const columns = Math.max(1, Math.round(plot * ratio));
     paintLanes(image, index, scene.range, columns, scene.mask, theme);
     c.imageSmoothingEnabled = false;
-    c.font = `${Math.min(12, tall)}px system-ui, sans-serif`;
     c.textBaseline = "middle";
     for (let lane = 0; lane < tests.workers.length; lane += 1) {
-      const y = TOP + lane * (tall + GAP);
+      const y = tops[lane];
+      const tall = heights[lane];
+      c.font = `${Math.max(8, Math.min(12, tall))}px system-ui, sans-serif`;
       c.drawImage(image, 0, lane * 2, columns, 1, gutter, y, plot, tall);
       c.drawImage(image, 0, lane * 2 + 1, columns, 1, gutter, y + tall * 0.3, plot, tall * 0.4);
       c.fillStyle = theme.css.muted;
       c.textAlign = "right";
-      const label = gutter < 50 ? tests.workers[lane].replace(/^\D+/, "") || "–" : tests.workers[lane];
-      c.fillText(label, gutter - 6, y + tall / 2 + 0.5, gutter - 8);
+      const label = gutter < 50 ? tests.workers[lane].replace(/^.*\D(?=\d+$)/, "") : tests.workers[lane];
+      if (tall > FOLDED) c.fillText(visible(label), gutter - 6, y + tall / 2 + 0.5, gutter - 8);
       drawBoxes(c, scene, lane, y, tall, plot);
     }
     drawMarkers(c, scene, plot);
-    drawSelected(c, scene, tall, plot);
+    drawSelected(c, scene, plot);
   }
 
   return {
@@ -62,10 +60,12 @@ export function makeLanesView() {
       const perPixel = (scene.range.to_ms - scene.range.from_ms) / (scene.width - scene.gutter);
       const ms = scene.range.from_ms + (x - scene.gutter) * perPixel;
       if (x < scene.gutter - SLACK) return -1;
-      if (y < TOP) return y >= AXIS ? nearestFailure(scene, ms, SLACK * perPixel) : -1;
-      const lane = Math.floor((y - TOP) / (laneHeight(scene.tests.workers.length) + GAP));
-      return lane < scene.tests.workers.length ? testAt(scene.index, lane, ms, SLACK * perPixel) : -1;
+      if (y < LANES_TOP) return y >= AXIS ? nearestFailure(scene, ms, SLACK * perPixel) : -1;
+      const lane = laneAt(scene.layout, y);
+      return lane < 0 ? -1 : testAt(scene.index, lane, ms, SLACK * perPixel);
     },
+    /** @param {Scene} scene @param {number} y @returns {number} lane, or -1 */
+    lane: (scene, y) => laneAt(scene.layout, y),
   };
 }
 
@@ -153,9 +153,16 @@ function hatch(c, x0, x1, y, tall, colour) {
 
 /** @param {CanvasRenderingContext2D} c @param {Scene} scene @param {number} plot */
 function drawMarkers(c, scene, plot) {
-  c.fillStyle = scene.theme.css["fill-fail"];
+  const { css } = scene.theme;
+  if (scene.mask) marks(c, scene, plot, null, css["fill-between"]);
+  marks(c, scene, plot, scene.mask, css["fill-fail"]);
+}
+
+/** @param {CanvasRenderingContext2D} c @param {Scene} scene @param {number} plot @param {Uint8Array|null} mask @param {string} colour */
+function marks(c, scene, plot, mask, colour) {
+  c.fillStyle = colour;
   c.beginPath();
-  for (const x of markerColumns(scene.index, [FAIL, UNFINISHED], scene.range, Math.floor(plot), 3)) {
+  for (const x of markerColumns(scene.index, [FAIL, UNFINISHED], scene.range, Math.floor(plot), 3, mask)) {
     const middle = scene.gutter + x;
     c.moveTo(middle - 4, AXIS + 2);
     c.lineTo(middle + 4, AXIS + 2);
@@ -164,14 +171,15 @@ function drawMarkers(c, scene, plot) {
   c.fill();
 }
 
-/** @param {CanvasRenderingContext2D} c @param {Scene} scene @param {number} tall @param {number} plot */
-function drawSelected(c, scene, tall, plot) {
+/** @param {CanvasRenderingContext2D} c @param {Scene} scene @param {number} plot */
+function drawSelected(c, scene, plot) {
   if (scene.selected < 0) return;
   const { tests } = scene;
   const x0 = Math.max(scene.gutter, scene.x(tests.start[scene.selected]));
   const x1 = Math.min(scene.gutter + plot, scene.x(tests.end[scene.selected]));
   if (x1 < scene.gutter || x0 > scene.gutter + plot) return;
-  const y = TOP + tests.lane[scene.selected] * (tall + GAP);
+  const y = scene.layout.tops[tests.lane[scene.selected]];
+  const tall = scene.layout.heights[tests.lane[scene.selected]];
   c.lineWidth = 2;
   c.strokeStyle = scene.theme.css.surface;
   c.strokeRect(x0 - 3.5, y - 2.5, Math.max(7, x1 - x0 + 7), tall + 5);

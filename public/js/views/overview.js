@@ -17,6 +17,8 @@ export function makeOverview() {
   let painted = [];
   /** @type {number[]} */
   let ticks = [];
+  /** Those that the filter takes out, under the others. @type {number[]} */
+  let dimmed = [];
 
   return {
     canvas: surface.canvas,
@@ -30,11 +32,13 @@ export function makeOverview() {
       if (from.some((value, i) => value !== painted[i])) {
         painted = from;
         paintLanes(image, scene.index, run, columns, scene.mask, theme);
-        ticks = markerColumns(scene.index, [FAIL, UNFINISHED], run, Math.floor(plot), 1);
+        [ticks, dimmed] = [scene.mask, null].map((mask) => markerColumns(scene.index, [FAIL, UNFINISHED], run, Math.floor(plot), 1, mask));
       }
       const c = surface.context;
       c.imageSmoothingEnabled = false;
       c.drawImage(image, gutter, TICKS, plot, HEIGHT - TICKS);
+      c.fillStyle = theme.css["fill-between"];
+      if (scene.mask) for (const x of dimmed) c.fillRect(gutter + x, 0, 1.5, TICKS - 1);
       c.fillStyle = theme.css["fill-fail"];
       for (const x of ticks) c.fillRect(gutter + x, 0, 1.5, TICKS - 1);
       const scale = plot / (run.to_ms - run.from_ms);

@@ -4,28 +4,41 @@ import { detailsSource } from "../blobs.js";
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { failuresInTime } from "../lib/failures.js";
-import { applyFilter } from "../lib/filter.js";
+import { applyFilter, patternOf, searchText } from "../lib/filter.js";
+import { findGaps } from "../lib/gaps.js";
 import { reveal } from "../lib/range.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
-import { counted, formatCount } from "../lib/ticks.js";
 import { zoneName } from "../lib/times.js";
+import { overStretch } from "../lib/window.js";
+import { makeMatcher, PatternError } from "../matcher.js";
+import { addressOf } from "../store.js";
 import { makeDetails } from "./details.js";
 import { makeFailures } from "./failures.js";
+import { makeFilterBar } from "./filterbar.js";
+import { makeMachine } from "./machine.js";
+import { menu, option } from "./menu.js";
 import { countsView, runFacts } from "./summary.js";
 import { makeTable } from "./table.js";
+import { makeTeller } from "./telling.js";
 import { makeTimeline } from "./timeline.js";
+import { makeWorkers } from "./workers.js";
 
 /** @typedef {import("../lib/urlstate.js").ViewState} ViewState */
 
+/** Charts that are told of a single test. */
+const IN_BRIEF = ["cpu", "memory", "disk"];
+
 /**
  * @param {{tests: import("../lib/testset.js").TestSet, stats: import("../lib/types.js").StatsJson|null,
- *   dstat: import("../lib/dstat.js").Dstat|null, details: import("../lib/types.js").Artifact|null,
+ *   hosts: readonly import("./machine.js").Host[], details: import("../lib/types.js").Artifact|null, job: import("../lib/types.js").Job,
  *   state: () => ViewState, set: (change: Partial<ViewState>) => void}} data
  */
-export function makeRunView({ tests, stats, dstat, details, state, set }) {
+export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   const failures = failuresInTime(tests);
+  const { lanes, gaps } = findGaps(tests);
   const byName = new Map(tests.names.map((name, i) => [name, i]));
+  const matcher = makeMatcher(() => tests.names.map((_, i) => searchText(tests, i)));
   const zone = () => state().zone;
   let selected = -1;
   /** @type {Uint8Array|null} */
@@ -33,27 +46,37 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
 
   /** @param {number} i */
   const onSelect = (i) => set({ test: i < 0 ? "" : tests.names[i] });
+  /** @param {number} lane */
+  const fold = (lane) => {
+    const label = tests.workers[lane];
+    const { folded } = state();
+    set({ folded: folded.includes(label) ? folded.filter((one) => one !== label) : [...folded, label] });
+  };
   const timeline = makeTimeline(
-    { tests, failures, dstat, zone: zone() },
+    { tests, failures, gaps, zone: zone() },
     {
       onSelect,
+      onFold: fold,
       onRange: (range, whole) => set({ range: whole ? null : [(range.from_ms - tests.from_ms) / 1000, (range.to_ms - tests.from_ms) / 1000] }),
     },
   );
+  const machine = makeMachine({ hosts, onHosts: (names) => set({ hosts: names }), onCharts: (charts) => set({ charts }), changed: () => {
+    timeline.redraw();
+    attachments.showMachine();
+  } });
+  timeline.setMachine(machine);
   /** @param {number} i @param {number} share */
   const show = (i, share) => {
     const wanted = { from_ms: tests.start[i], to_ms: tests.end[i] };
     const range = reveal(timeline.range(), timeline.run, wanted, share);
     if (range !== timeline.range()) timeline.setRange(range);
   };
-  const counts = countsView(tests, (key) => {
-    const now = state().statuses;
-    set({ statuses: now.includes(key) ? now.filter((one) => one !== key) : [...now, key] });
-  });
-  const filter = h("input", { type: "search", placeholder: "Filter tests and tags", "aria-label": "Filter tests and tags", spellcheck: "false", oninput: () => set({ text: filter.value }) });
-  const found = h("span", { class: C.muted, role: "status" });
+  const counts = countsView(tests, (statuses) => addressOf({ statuses }), (statuses) => set({ statuses }));
+  const filter = makeFilterBar(tests, set);
   const live = h("p", { class: C.visuallyHidden, role: "status" });
   const zones = zoneSwitch(tests.from_ms, (value) => set({ zone: value }));
+  const folding = menu("Lanes");
+  folding.element.hidden = tests.workers.length < 2;
   /** Where the selection was made, its details may be out of sight. */
   let look = false;
   /** @param {number} i */
@@ -62,11 +85,14 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
     if (i === selected) lookAtDetails();
     else onSelect(i);
   };
-  const findings = makeFailures({ tests, stats, zone, onSelect: onPick });
+  const teller = makeTeller({ tests, job, zone });
+  const findings = makeFailures({ tests, stats, zone, onSelect: onPick, linkOf: teller.linkOf, markdownOf: teller.markdownOf });
+  const workers = makeWorkers({ tests, lanes, gaps, zone, hrefOf: addressOf, set });
   const attachments = makeDetails({
     tests,
     source: details && detailsSource(details),
-    zone,
+    state,
+    set,
     onSelect: (i) => {
       if (i < 0) timeline.element.focus({ preventScroll: true });
       onSelect(i);
@@ -75,6 +101,12 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
     onShow: (i) => {
       show(i, 0.08);
       timeline.element.scrollIntoView({ block: "nearest" });
+    },
+    linkOf: teller.linkOf,
+    markdownOf: (i, traceback) => teller.markdownOf([i], traceback || (stats?.failures.find((failure) => failure.name === tests.names[i])?.details ?? []).join("\n")),
+    machineOf: (i) => {
+      const host = machine.first();
+      return host ? overStretch(host.dstat, host.usual.filter((chart) => IN_BRIEF.includes(chart.key)), tests.start[i], tests.end[i]) : [];
     },
   });
   const table = makeTable({ tests, zone, onSelect, onSort: (sort, descending) => set({ sort, descending }) });
@@ -98,15 +130,14 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
   const tools = h(
     "div",
     { class: C.toolbar },
-    filter,
-    found,
-    h("span", { class: C.toolbarEnd }, zones.element, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Show the whole run (0)", () => timeline.fit())),
+    ...filter.elements,
+    h("span", { class: C.toolbarEnd }, zones.element, folding.element, machine.menu, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Show the whole run (0)", () => timeline.fit())),
   );
   const element = h(
     "div",
     { class: C.runGrid },
-    h("div", { class: C.runHead }, counts.element, runFacts(tests)),
-    h("div", { class: C.runSide }, findings.element),
+    h("div", { class: C.runHead }, counts.element, runFacts(tests, lanes)),
+    h("div", { class: C.runSide }, h("div", { class: C.findings }, findings.element, workers.element)),
     h(
       "div",
       { class: C.runMain },
@@ -121,37 +152,69 @@ export function makeRunView({ tests, stats, dstat, details, state, set }) {
     step,
     zoomBy: timeline.zoomBy,
     fit: timeline.fit,
-    focusFilter: () => filter.focus(),
-    stop: timeline.stop,
+    focusFilter: filter.focus,
+    stop() {
+      timeline.stop();
+      matcher.stop();
+    },
     /**
      * @param {ViewState} now
      * @param {ViewState|null} before null at first: everything
      */
     apply(now, before) {
-      const filtered = !before || now.text !== before.text || now.statuses.join() !== before.statuses.join();
-      const rezoned = !before || now.zone !== before.zone;
-      if (filtered) {
-        const result = applyFilter(tests, now);
-        mask = result.mask;
-        if (filter.value !== now.text) filter.value = now.text;
-        found.textContent = mask ? `${formatCount(result.count)} of ${counted(tests.count, "test")}` : "";
-        counts.show(now.statuses);
-        timeline.update({ mask });
-      }
-      if (filtered || now.sort !== before.sort || now.descending !== before.descending) table.arrange(mask, now.sort, now.descending);
-      if (rezoned) {
-        zones.show(now.zone);
-        timeline.update({ zone: now.zone });
-        if (before) {
-          findings.render();
-          table.refresh();
-          attachments.refresh();
-        }
-      }
+      const filtered = !before || now.text !== before.text || now.tag !== before.tag || now.least !== before.least || now.statuses.join() !== before.statuses.join();
+      if (filtered) void refilter(now);
+      else if (now.sort !== before.sort || now.descending !== before.descending) table.arrange(mask, now.sort, now.descending);
+      if (!before || now.zone !== before.zone) rezone(now.zone, before !== null);
+      if (!before || String(now.folded) !== String(before.folded)) refold(now.folded);
+      if (!before || String(now.hosts) !== String(before.hosts) || String(now.charts) !== String(before.charts) || (now.charts === null) !== (before.charts === null)) void machine.apply(now.hosts, now.charts);
       if (!before || String(now.range) !== String(before.range)) applyRange(now.range);
       if (!before || now.test !== before.test) select(now.test, before === null);
+      else if (now.attachment !== before.attachment || now.level !== before.level || now.find !== before.find) attachments.look(now);
     },
   };
+
+  /** @param {ViewState} now */
+  async function refilter(now) {
+    filter.show(now);
+    counts.show(now.statuses);
+    const pattern = patternOf(now.text);
+    /** @type {Uint8Array|null} */
+    let hits = null;
+    if (pattern) {
+      try {
+        hits = await matcher.match(pattern.source, pattern.flags);
+      } catch (error) {
+        if (!(error instanceof PatternError)) throw error;
+        if (state().text === now.text) filter.result(null, error.message);
+        return;
+      }
+      if (state().text !== now.text) return;
+    }
+    const { sort, descending, ...wanted } = state();
+    const result = applyFilter(tests, wanted, hits);
+    mask = result.mask;
+    filter.result(mask ? result.count : null, null);
+    timeline.update({ mask });
+    table.arrange(mask, sort, descending);
+  }
+
+  /** @param {import("../lib/times.js").Zone} value @param {boolean} again */
+  function rezone(value, again) {
+    zones.show(value);
+    timeline.update({ zone: value });
+    if (!again) return;
+    findings.render();
+    workers.render();
+    table.refresh();
+    attachments.refresh();
+  }
+
+  /** @param {readonly string[]} folded */
+  function refold(folded) {
+    timeline.fold(folded);
+    folding.fill(...tests.workers.map((label, lane) => option(label, !folded.includes(label), () => fold(lane))));
+  }
 
   /** @param {[number, number]|null} seconds */
   function applyRange(seconds) {

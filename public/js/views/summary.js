@@ -36,49 +36,64 @@ export function headerView(parent, task) {
 }
 
 /**
- * The counts; each is a button that shows those tests alone.
+ * The counts; each is a link that shows those tests alone, or no longer.
  * @param {import("../lib/testset.js").TestSet} tests
- * @param {(key: string) => void} onToggle
+ * @param {(statuses: string[]) => string} hrefOf
+ * @param {(statuses: string[]) => void} onChoose
  */
-export function countsView(tests, onToggle) {
-  /** @type {Map<string, HTMLButtonElement>} */
-  const buttons = new Map();
+export function countsView(tests, hrefOf, onChoose) {
+  /** @type {Map<string, HTMLAnchorElement>} */
+  const links = new Map();
+  /** @type {readonly string[]} */
+  let shown = [];
+  /** @param {string} key */
+  const toggled = (key) => (shown.includes(key) ? shown.filter((one) => one !== key) : [...shown, key]);
   const row = h("div", { class: C.counts, role: "group", "aria-label": "Show only tests with this result" });
   for (const status of TEST_STATUSES) {
     const { key, plural, kind } = TEST_STATUS[status];
     const count = tests.counts[status];
     if (count === 0 && key === "unfinished") continue;
-    const button = h(
-      "button",
-      { type: "button", class: `${C.count} ${C.kind[kind]}`, "aria-pressed": "false", disabled: count === 0, onclick: () => onToggle(key) },
+    const link = h(
+      "a",
+      { class: `${C.count} ${C.kind[kind]}`, onclick: (/** @type {MouseEvent} */ event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey || count === 0) return;
+        event.preventDefault();
+        onChoose(toggled(key));
+      } },
       kindIcon(kind),
       h("span", { class: `lane-swatch s-${key}`, title: "As in the timeline" }),
       h("b", null, formatCount(count)),
       plural,
     );
-    buttons.set(key, button);
-    row.append(button);
+    if (count > 0) links.set(key, link);
+    row.append(link);
   }
   return {
     element: row,
     /** @param {readonly string[]} statuses */
     show(statuses) {
-      for (const [key, button] of buttons) button.setAttribute("aria-pressed", String(statuses.includes(key)));
+      shown = statuses;
+      for (const [key, link] of links) {
+        link.href = hrefOf(toggled(key));
+        if (statuses.includes(key)) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
     },
   };
 }
 
-/** @param {import("../lib/testset.js").TestSet} tests */
-export function runFacts(tests) {
-  const wall_s = (tests.to_ms - tests.from_ms) / 1000;
-  let busy_ms = 0;
-  for (let i = 0; i < tests.count; i += 1) busy_ms += tests.end[i] - tests.start[i];
-  const balance = busy_ms / 1000 / (wall_s * tests.workers.length);
+/**
+ * @param {import("../lib/testset.js").TestSet} tests
+ * @param {readonly import("../lib/gaps.js").LaneTime[]} lanes
+ */
+export function runFacts(tests, lanes) {
+  const wall_ms = tests.to_ms - tests.from_ms;
+  const busy_ms = lanes.reduce((sum, lane) => sum + lane.busy_ms, 0);
   return h(
     "p",
     { class: C.facts },
-    h("span", null, h("b", null, formatCount(tests.count)), " tests"),
-    h("span", null, h("b", null, formatLength(wall_s)), ` on ${tests.workers.length} ${tests.workers.length === 1 ? "worker" : "workers"}`),
-    h("span", { title: "Share of the workers' time in which a test ran" }, h("b", null, `${Math.round(Math.min(1, balance) * 100)} %`), " busy"),
+    h("span", null, h("b", null, formatCount(tests.count)), tests.count === 1 ? " test" : " tests"),
+    h("span", null, h("b", null, formatLength(wall_ms / 1000)), ` on ${tests.workers.length} ${tests.workers.length === 1 ? "worker" : "workers"}`),
+    h("span", { title: "Share of the workers' time in which a test ran" }, h("b", null, `${Math.round((busy_ms / (wall_ms * lanes.length)) * 100)} %`), " busy"),
   );
 }

@@ -3,6 +3,7 @@
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { sortTests } from "../lib/filter.js";
+import { marksOf, plainTags } from "../lib/marks.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
 import { visible } from "../lib/text.js";
@@ -108,8 +109,8 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
       "tr",
       { "aria-rowindex": at + 2, class: i === selected ? C.selected : null, "aria-current": i === selected ? "true" : null, onclick: pick },
       h("td", { class: C.colStatus }, statusBadge(TEST_STATUS[tests.status[i]])),
-      h("td", { title: visible(name.slice(0, 1000)) }, h("button", { type: "button", tabindex: at === active ? "0" : "-1" }, h("span", { class: C.testName }, short.slice(0, 300)), h("span", { class: C.testPath }, path.slice(0, 300)))),
-      h("td", { class: C.colWorker }, tests.workers[tests.lane[i]]),
+      h("td", { title: visible(name.slice(0, 1000)) }, h("button", { type: "button", tabindex: at === active ? "0" : "-1" }, h("span", { class: C.testName }, short.slice(0, 300)), h("span", { class: C.testPath }, path.slice(0, 300)), ...marksOf(tests.tags[i]).map(({ word, title }) => h("span", { class: `${C.tag} mark`, title }, word)), ...plainTags(tests.tags[i]).slice(0, 6).map((tag) => h("span", { class: C.tag }, visible(tag.slice(0, 60)))))),
+      h("td", { class: C.colWorker }, visible(tests.workers[tests.lane[i]])),
       h("td", { class: C.colStart }, formatMoment(tests.start[i], zone(), tests.from_ms, 0)),
       h("td", { class: C.colDuration }, formatLength((tests.end[i] - tests.start[i]) / 1000)),
     );

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The style sheet's colours, for what is drawn on canvases.
 import { DIMMED } from "../lib/lanes.js";
-import { FAIL, PASS, SKIP, UNFINISHED } from "../lib/status.js";
+import { BETWEEN_CLASSES, FAIL, PASS, SKIP, UNFINISHED } from "../lib/status.js";
 
 /**
  * @typedef {object} Theme
@@ -10,7 +10,7 @@ import { FAIL, PASS, SKIP, UNFINISHED } from "../lib/status.js";
  * @property {Uint32Array} band the same for the middle of a lane, where a skip shows
  */
 
-const NAMES = ["surface", "ink", "muted", "line", "accent", "dim", "focus", "fill-pass", "fill-fail", "fill-skip", "fill-skip-soft", "fill-unfinished", "fill-idle", "metric-1", "metric-2", "metric-3", "metric-4"];
+const NAMES = ["surface", "ink", "muted", "line", "accent", "dim", "focus", "fill-pass", "fill-fail", "fill-skip", "fill-skip-soft", "fill-unfinished", "fill-idle", "fill-between", "metric-1", "metric-2", "metric-3", "metric-4"];
 
 /** @returns {Theme} */
 export function readTheme() {
@@ -25,6 +25,7 @@ export function readTheme() {
   for (const status of [PASS, SKIP, UNFINISHED, FAIL]) full[status + DIMMED] = dim;
   const band = full.slice();
   band[SKIP] = pixel(css["fill-skip"]);
+  band[BETWEEN_CLASSES] = pixel(css["fill-between"]);
   return { css, full, band };
 }
 

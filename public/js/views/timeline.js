@@ -3,11 +3,10 @@
 import { C } from "../lib/classes.js";
 import { h } from "../dom.js";
 import { indexLanes } from "../lib/lanes.js";
-import { chartsOf, rowAt, sampleRange } from "../lib/metrics.js";
+import { layoutLanes } from "../lib/layout.js";
 import { clamp, pan, zoom } from "../lib/range.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { counted } from "../lib/ticks.js";
-import { makeChartView } from "./chartview.js";
 import { bindGestures } from "./gestures.js";
 import { makeLanesView } from "./lanesview.js";
 import { makeOverview } from "./overview.js";
@@ -16,7 +15,7 @@ import { makeTip } from "./tip.js";
 
 /** @typedef {import("../lib/range.js").Range} Range */
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
-/** @typedef {import("../lib/dstat.js").Dstat} Dstat */
+/** @typedef {ReturnType<typeof import("./machine.js").makeMachine>} Machine */
 /** @typedef {import("../lib/times.js").Zone} Zone */
 
 /**
@@ -25,7 +24,8 @@ import { makeTip } from "./tip.js";
  * @property {TestSet} tests
  * @property {import("../lib/lanes.js").LaneIndex} index
  * @property {readonly number[]} failures in order of time
- * @property {Dstat|null} dstat
+ * @property {import("../lib/gaps.js").Gap[]} gaps
+ * @property {import("../lib/layout.js").Layout} layout
  * @property {Range} run with a little room at both ends
  * @property {number} run_ms when the first test began
  * @property {Range} range
@@ -39,16 +39,19 @@ import { makeTip } from "./tip.js";
  */
 
 /**
- * @param {{tests: TestSet, failures: readonly number[], dstat: Dstat|null, zone: Zone}} data
- * @param {{onRange: (range: Range, whole: boolean) => void, onSelect: (test: number) => void}} events
+ * @param {{tests: TestSet, failures: readonly number[], gaps: import("../lib/gaps.js").Gap[], zone: Zone}} data
+ * @param {{onRange: (range: Range, whole: boolean) => void, onSelect: (test: number) => void, onFold: (lane: number) => void}} events
  */
-export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSelect }) {
+export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelect, onFold }) {
+  // Names of hosts are longer than "worker 12".
+  const gutter = Math.min(180, Math.max(76, Math.max(...tests.workers.map((worker) => worker.length)) * 6.2 + 14));
   const room = Math.max(5, (tests.to_ms - tests.from_ms) * 0.004);
   const run = { from_ms: tests.from_ms - room, to_ms: tests.to_ms + room };
   /** @type {Scene} */
   const scene = {
-    tests, failures, dstat, run, zone,
-    index: indexLanes(tests),
+    tests, failures, gaps, run, zone,
+    index: indexLanes(tests, gaps),
+    layout: layoutLanes(tests.workers, []),
     run_ms: tests.from_ms,
     range: run,
     mask: null,
@@ -60,14 +63,16 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
   };
   const overview = makeOverview();
   const lanes = makeLanesView();
-  const charts = dstat ? chartsOf(dstat).map(makeChartView) : [];
+  /** @type {Machine|null} */
+  let machine = null;
+  const below = h("div", null);
   const cursor = h("div", { class: C.cursor, hidden: true });
   const brushBox = h("div", { class: C.brush, hidden: true });
   const tip = makeTip();
   const plot = h(
     "div",
     { class: C.plot, tabindex: "0", role: "application", "aria-label": label(tests), "aria-describedby": "timeline-keys" },
-    overview.canvas, lanes.canvas, ...charts.map((chart) => chart.element), cursor, brushBox, tip.element,
+    overview.canvas, lanes.canvas, below, cursor, brushBox, tip.element,
   );
 
   let queued = 0;
@@ -81,10 +86,7 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
     performance.mark("frame");
     overview.draw(scene);
     lanes.draw(scene);
-    if (dstat && charts.length) {
-      const sample = sampleRange(dstat, scene.range, Math.max(1, Math.floor(scene.width - scene.gutter)));
-      for (const chart of charts) chart.draw(scene, sample);
-    }
+    machine?.draw(scene);
     performance.measure("timeline frame", "frame");
     performance.clearMarks("frame");
   }
@@ -99,7 +101,7 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
   /** @param {number|null} ms @param {PointerEvent|null} event */
   function hover(ms, event) {
     cursor.hidden = ms === null;
-    for (const chart of charts) chart.values(ms === null || !dstat ? -1 : rowAt(dstat, ms));
+    machine?.values(ms);
     if (ms === null || !event) {
       tip.hide();
       return;
@@ -107,9 +109,11 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
     const box = plot.getBoundingClientRect();
     const x = event.clientX - box.left;
     cursor.style.transform = `translateX(${x}px)`;
-    const test = event.target === lanes.canvas ? lanes.hit(scene, x, event.clientY - lanes.canvas.getBoundingClientRect().top) : -1;
+    const y = event.clientY - lanes.canvas.getBoundingClientRect().top;
+    const inLanes = event.target === lanes.canvas;
+    const test = inLanes ? lanes.hit(scene, x, y) : -1;
     plot.classList.toggle(C.over, test >= 0);
-    tip.show(scene, test, ms, event, box);
+    tip.show(scene, test, inLanes ? lanes.lane(scene, y) : -1, ms, event, box);
   }
 
   bindGestures(plot, overview.canvas, {
@@ -119,7 +123,13 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
     click(event) {
       if (event.target !== lanes.canvas) return;
       const box = lanes.canvas.getBoundingClientRect();
-      const test = lanes.hit(scene, event.clientX - box.left, event.clientY - box.top);
+      const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+      const lane = x < scene.gutter - 5 ? lanes.lane(scene, y) : -1;
+      if (lane >= 0) {
+        onFold(lane);
+        return;
+      }
+      const test = lanes.hit(scene, x, y);
       if (test >= 0) onSelect(test);
     },
     fit: () => setRange(run),
@@ -161,7 +171,7 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
     const width = Math.floor(plot.clientWidth);
     if (width === scene.width) return;
     scene.width = width;
-    scene.gutter = width < 560 ? 26 : 76;
+    scene.gutter = width < 560 ? 26 : gutter;
     schedule();
   });
   sizes.observe(plot);
@@ -172,7 +182,17 @@ export function makeTimeline({ tests, failures, dstat, zone }, { onRange, onSele
 
   return {
     element: plot,
-    hasMetrics: charts.length > 0,
+    /** @param {Machine} made */
+    setMachine(made) {
+      machine = made;
+      below.replaceChildren(made.element);
+    },
+    redraw: schedule,
+    /** @param {readonly string[]} folded labels of lanes */
+    fold(folded) {
+      scene.layout = layoutLanes(tests.workers, folded);
+      schedule();
+    },
     run,
     range: () => scene.range,
     setRange,

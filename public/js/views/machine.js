@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The measurements of one machine or several below the lanes: which are shown, and their values at the pointer.
+import { fill, h } from "../dom.js";
+import { C } from "../lib/classes.js";
+import { chartsOf, otherCharts, rowAt, sampleRange } from "../lib/metrics.js";
+import { visible } from "../lib/text.js";
+import { makeChartView } from "./chartview.js";
+import { messageOf } from "./ending.js";
+import { menu, option } from "./menu.js";
+import { notice } from "./notice.js";
+
+/** @typedef {import("../lib/dstat.js").Dstat} Dstat */
+/** @typedef {import("../lib/metrics.js").Chart} Chart */
+/** @typedef {import("./timeline.js").Scene} Scene */
+
+/** @typedef {{name: string, load: () => Promise<Dstat|null>}} Host a dstat artifact; loaded when it is to be shown */
+
+/** @typedef {{name: string, dstat: Dstat, usual: Chart[], others: Chart[], views: ReturnType<typeof makeChartView>[]}} Loaded */
+
+/**
+ * @param {{hosts: readonly Host[], onHosts: (names: string[]) => void, onCharts: (keys: string[]) => void, changed: () => void}} options
+ */
+export function makeMachine({ hosts, onHosts, onCharts, changed }) {
+  /** @type {Map<string, Loaded|null>} null: there is nothing in it */
+  const loaded = new Map();
+  /** @type {Loaded[]} */
+  let shown = [];
+  /** @type {string[]|null} */
+  let keys = null;
+  /** @type {string[]} */
+  let names = [];
+  const trouble = h("div", null);
+  const box = h("div", null);
+  const element = h("div", { class: C.machine }, box, trouble);
+  const choice = menu("Metrics");
+  choice.element.hidden = hosts.length === 0;
+
+  /** @param {string} name */
+  async function load(name) {
+    const host = hosts.find((one) => one.name === name);
+    if (!host || loaded.has(name)) return;
+    const dstat = await host.load();
+    loaded.set(name, dstat && { name, dstat, usual: chartsOf(dstat), others: otherCharts(dstat), views: [] });
+  }
+
+  /** @param {readonly string[]} wantedHosts none = the first @param {string[]|null} wantedKeys null = the usual ones */
+  async function apply(wantedHosts, wantedKeys) {
+    names = wantedHosts.filter((name) => hosts.some((host) => host.name === name));
+    if (!names.length) names = hosts.slice(0, 1).map((host) => host.name);
+    keys = wantedKeys;
+    const asked = names;
+    fill(trouble);
+    try {
+      await Promise.all(names.map(load));
+    } catch (error) {
+      const again = h("button", { type: "button", class: C.button, onclick: () => void apply(wantedHosts, wantedKeys) }, "Try again");
+      if (asked === names) fill(trouble, notice("warn", "The machine's measurements could not be loaded", messageOf(error), again));
+    }
+    if (asked === names) arrange();
+  }
+
+  function arrange() {
+    shown = names.flatMap((name) => loaded.get(name) ?? []);
+    fill(box);
+    for (const host of shown) {
+      const wanted = keys === null ? host.usual : [...host.usual, ...host.others].filter((chart) => keys?.includes(chart.key));
+      host.views = wanted.map((chart) => makeChartView(chart, host.dstat));
+      if (shown.length > 1 && host.views.length) box.append(h("p", { class: C.machineName }, visible(host.name)));
+      box.append(...host.views.map((view) => view.element));
+    }
+    fillMenu();
+    changed();
+  }
+
+  function fillMenu() {
+    const all = [...loaded.values()].filter((host) => host !== null);
+    /** @param {"usual"|"others"} kind @returns {Map<string, string>} key → what it is called */
+    const known = (kind) => new Map(all.flatMap((host) => host[kind].map((chart) => [chart.key, kind === "usual" ? chart.name : `${chart.name}: ${chart.series[0].label}`])));
+    const [usual, others] = [known("usual"), known("others")];
+    const now = keys ?? [...usual.keys()];
+    /** @param {[string, string]} entry */
+    const chartOption = ([key, name]) =>
+      option(visible(name), now.includes(key), (on) => {
+        const next = on ? [...now, key] : now.filter((one) => one !== key);
+        onCharts(next);
+      });
+    choice.fill(
+      hosts.length > 1 && group("Machines", hosts.map(({ name }) => option(visible(name), names.includes(name), (on) => onHosts(on ? [...names, name] : names.filter((one) => one !== name))))),
+      group("Charts", [...usual].map(chartOption)),
+      others.size > 0 && group("Other columns", [...others].map(chartOption)),
+    );
+  }
+
+  return {
+    element,
+    menu: choice.element,
+    apply,
+    /** Of the first machine that is shown. */
+    first: () => shown[0] ?? null,
+    /** @param {Scene} scene */
+    draw(scene) {
+      for (const { dstat, views } of shown) {
+        if (!views.length) continue;
+        const sample = sampleRange(dstat, scene.range, Math.max(1, Math.floor(scene.width - scene.gutter)));
+        for (const view of views) view.draw(scene, sample);
+      }
+    },
+    /** @param {number|null} ms */
+    values(ms) {
+      for (const { dstat, views } of shown) {
+        const row = ms === null ? -1 : rowAt(dstat, ms);
+        for (const view of views) view.values(row);
+      }
+    },
+  };
+}
+
+/** @param {string} name @param {readonly HTMLElement[]} options */
+function group(name, options) {
+  return h("fieldset", null, h("legend", null, name), ...options);
+}
