@@ -100,8 +100,11 @@ class _Index:
     def __init__(self, builds: Sequence[ZuulBuild]) -> None:
         self._full: dict[str, ZuulBuild] = {}
         self._short: dict[tuple[str, str], ZuulBuild] = {}
+        self._placed: dict[str, ZuulBuild] = {}
         self._nameless: dict[object, list[ZuulBuild]] = defaultdict(list)
         for build in builds:
+            if build.url is not None:
+                self._placed[build.url.rstrip("/")] = build
             if build.uuid is not None:
                 self._full[build.uuid] = build
                 self._short[build.name, build.uuid[:7]] = build
@@ -110,6 +113,8 @@ class _Index:
 
     def same(self, comment: GerritBuild) -> ZuulBuild | None:
         uuid = _uuid_of(comment)
+        if comment.url is not None and (build := self._placed.get(comment.url.rstrip("/"))) is not None:
+            return build
         if uuid is not None and len(uuid) == 7:
             return self._short.get((comment.name, uuid))
         if uuid is not None and uuid in self._full:

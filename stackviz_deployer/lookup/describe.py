@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
@@ -44,7 +45,7 @@ class Describer:
     async def describe(self, said: LogUrl, timeout_s: float) -> _Told:
         """The job there; whatever is wrong elsewhere leaves fields None."""
         if said.uuid is None:
-            return self._job(said, None, None), ()
+            return self._job(said, *self._recently_at(said.root)), ()
         try:
             return await self._described(said, said.uuid, timeout_s)
         except CancelledError:
@@ -52,6 +53,17 @@ class Describer:
         except Exception:  # noqa: BLE001  a scrape goes on without these facts, whatever is wrong with us
             log.failure("describing {url}", url=said.root)
             return self._job(said, None, None), ("What CI knows could not be read; see the log.",)
+
+    def _recently_at(self, root: str) -> tuple[Subject | None, CiBuild | None]:
+        """The build that a list of a moment ago placed there: sites lay out their logs as they like."""
+        builds = [build for build in self._sources.recent_builds() if _is_at(build.url, root)]
+        for change in self._sources.recent_changes():
+            comments = [comment for comment in change.builds if _is_at(comment.url, root)]
+            for told in chain(*merged(comments, [build for build in builds if is_of(build, change)])):
+                return subject_of_change(change), told
+        for build in builds:
+            return subject_of_build(build), merged((), [build])[0][0]
+        return None, None
 
     async def _described(self, said: LogUrl, uuid: str, timeout_s: float) -> _Told:
         until = self._clock.seconds() + timeout_s
@@ -155,6 +167,10 @@ class Describer:
 
 def _may_be(uuid: str | None, said: LogUrl) -> bool:
     return uuid is not None and said.uuid is not None and uuid.startswith(said.uuid)
+
+
+def _is_at(url: str | None, root: str) -> bool:
+    return url is not None and url.rstrip("/") == root.rstrip("/")
 
 
 def _names(url: str | None, said: LogUrl) -> bool:

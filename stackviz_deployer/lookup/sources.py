@@ -113,9 +113,9 @@ class Sources:
             clock, ttl_s=KEEP_TENANTS_SECONDS, max_cost=1000, cost=lambda _: 1
         )
 
-    def recent_changes(self, number: int) -> list[GerritChange]:
-        """Those of that number that were asked for a moment ago."""
-        return [change for change in self._changes.values() if change.number == number]
+    def recent_changes(self, number: int | None = None) -> list[GerritChange]:
+        """Those (of that number) that were asked for a moment ago."""
+        return [change for change in self._changes.values() if number is None or change.number == number]
 
     def recent_builds(self) -> Iterator[ZuulBuild]:
         """Those that were asked for a moment ago."""

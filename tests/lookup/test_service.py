@@ -421,6 +421,19 @@ class LogUrlTests(LookupTestCase):
             self.fails(url, kind)
         self.assertEqual(self.fetcher.asked, [])
 
+    def test_gerrit_trigger(self) -> None:
+        """Its log addresses say nothing by themselves; the list of a moment ago does."""
+        page = "https://jenkins.example.org/releng/job/lf-tox-verify/285/"
+        root = "http://swift.example.org/releng/node-1/lf-tox-verify/285/"
+        text = f"Patch Set 3: Verified+1\n\nBuild Successful \n\n{page} : SUCCESS\n\nLogs: {root[:-1]}"
+        author = {"name": "jenkins-releng", "username": "jenkins"}
+        self.serve(message(author, "2026-01-01 00:00:00", text, 3))
+        (job,) = self.find("5").results
+        self.assertEqual((job.url, job.name, job.change_subject), (root, "lf-tox-verify", "A change"))
+        self.assertEqual(self.describe(root), job)
+        self.clock.advance(KEEP_SECONDS)
+        self.assertEqual(self.describe(root), Job(url=root, name="lf-tox-verify/285"))
+
     def test_sample(self) -> None:
         for q in ["sample", "sample:gate-x/", "sample:gate-x"]:
             self.assertEqual(self.find(q), Answer(results=(SAMPLE,)))

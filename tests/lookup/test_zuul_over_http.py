@@ -220,6 +220,20 @@ class ChangeTests(ZuulTestCase):
         (job,) = (await self.lookup.find("5")).results
         self.assertEqual((job.url, job.builds, job.manifest_url), (root, (), None))
 
+    async def test_log_addresses_of_other_forms(self) -> None:
+        """A third party that lays out its logs in its own way, and whose Zuul is asked, too."""
+        root = f"{SWIFT}/our-ci/change-5/run-1/"
+        self.gerrit.changes[5] = change(
+            5, "a/b", "s", 1,
+            [message(ZUUL, "2026-01-01 00:00:00", f"Build succeeded (check).\n\n- j {root} : SUCCESS", 1)],
+        )  # fmt: skip
+        self.zuul.tenants["zuul"].append(build(ref("a/b", 5, 1), "j", "9" * 32, log_url=root[:-1]))
+        (job,) = (await self.lookup.find("5")).results
+        self.assertEqual((job.url, job.builds), (root, ()))
+        self.assertEqual(await self.lookup.describe(root), job)
+        self.make_lookup()  # nothing was asked a moment ago
+        self.assertEqual(await self.lookup.describe(root), Job(url=root, name="run-1"))
+
     async def test_changes_of_jenkins(self) -> None:
         before = await self.lookup.find("271726")
         self.assertEqual({job.ci_username for job in before.results}, {JENKINS["username"]})
