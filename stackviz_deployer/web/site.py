@@ -8,7 +8,7 @@ from http.client import responses
 from io import BytesIO
 from pathlib import Path
 
-from twisted.internet.interfaces import IReactorTCP, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, IReactorTCP, IReactorTime, ITCPTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
@@ -20,6 +20,7 @@ from twisted.web.server import Request, Site
 
 from stackviz_deployer.errors import InvalidRequestError, NotFoundError, RequestTooLargeError, StackvizError
 from stackviz_deployer.interfaces import Intake, Tasks
+from stackviz_deployer.web import upload
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.errors import cut, fail
 from stackviz_deployer.web.health import Health
@@ -75,6 +76,7 @@ class LimitedRequest(Request):
     _drained = 0
     _refused = False
     _intake: Intake | None = None
+    _deadline: IDelayedCall | None = None
 
     def gotLength(self, length: int | None) -> None:
         self.content = self._body = BytesIO()
@@ -88,6 +90,8 @@ class LimitedRequest(Request):
                 self._intake = site.reception.begin(self, length, self._refuse)
             except StackvizError as error:
                 self._refuse(error)
+            else:
+                self._deadline = self.channel.callLater(upload.WHOLE_S, partial(cut, self))
         elif length is not None and length > MAX_BODY:
             self._refuse(_too_large())
 
@@ -112,6 +116,8 @@ class LimitedRequest(Request):
     def take_intake(self) -> Intake | None:
         """See upload.Receiving."""
         intake, self._intake = self._intake, None
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
         return intake
 
     def connectionLost(self, reason: Failure) -> None:

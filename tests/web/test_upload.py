@@ -10,6 +10,7 @@ from twisted.internet.threads import deferToThread
 
 from stackviz_deployer.errors import QueueFullError, StoreError
 from stackviz_deployer.store import uploads
+from stackviz_deployer.web import upload as door
 from stackviz_deployer.web.site import MAX_BODY, MAX_DRAINED
 from tests.web.door import UPLOAD_BYTES, SocketCase, connections, split
 
@@ -51,8 +52,8 @@ class UploadCase(SocketCase):
 class AcceptedTests(UploadCase):
     async def test_raw(self) -> None:
         body = os.urandom(UPLOAD_BYTES)  # just as many as may be
-        upload = await self.accepted(post(body, query=b"?name=test%20repository.subunit"))
-        self.assertEqual((upload.name, upload.boundary), ("test repository.subunit", None))
+        upload = await self.accepted(post(body, query=b"?name=test%20repository.subunit%0a%ff%e2%80%ae"))
+        self.assertEqual((upload.name, upload.boundary), ("test repository.subunit_\ufffd_", None))
         self.assertEqual(upload.size, len(body))
         self.assertEqual(self.house.uploads.body(upload.id).read_bytes(), body)
         self.assertEqual(self.there(), [upload.id])
@@ -220,6 +221,14 @@ class GoneTests(UploadCase):
             await self.until(lambda: not connections() and not self.house.uploads._coming)
             self.assertEqual(self.there(), [])
         self.assertEqual(self.house.tasks.uploads, [])
+
+    async def test_body_that_drips(self) -> None:
+        self.patch(door, "WHOLE_S", 0.3)
+        client = self.connect()
+        client.sendall(post(b"x" * 300_000, length=400_000))
+        await self.until(lambda: len(self.there()) == 1)
+        await self.until(lambda: not connections() and not self.house.uploads._coming)
+        self.assertEqual(self.there(), [])
 
     async def test_chunks_that_make_no_sense(self) -> None:
         await self.raw(chunked(b"x" * 300_000, end=b"nonsense\r\n"))
