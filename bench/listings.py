@@ -7,6 +7,7 @@ directory of 5,000 files (of a real Apache with Debian's settings), ROUNDS times
 daemon's worker process, asked over its pipe.  Per kind:
 
 - wall: from the question to the answer in the asking process, median and slowest, in ms;
+- parser: CPU of the parser alone, in ms: what the host's noise leaves as it is;
 - reactor: CPU of the asking process for it, and the longest that its event loop was held up (ms);
 - rival: the original's way in the same run, round by round: ``BeautifulSoup(page).find_all("a")`` on the
   index (with html.parser; needs beautifulsoup4, else left out), ``json.loads`` and a recursive walk with the
@@ -38,6 +39,8 @@ from stackviz_deployer.cpu import WorkerPool
 from stackviz_deployer.listing.job import JobListing
 from stackviz_deployer.model import InputFile, Limits, ParseRequest
 from stackviz_deployer.net.fetch import HttpFetcher
+from stackviz_deployer.parsers import listing as listing_parser
+from stackviz_deployer.parsers import manifest as manifest_parser
 from stackviz_deployer.scrapers import SCRAPERS
 from tests.servers import Apache
 
@@ -104,11 +107,14 @@ class Series:
     wall: list[float] = Factory(list)
     cpu: list[float] = Factory(list)
     held: list[float] = Factory(list)
+    parser: list[float] = Factory(list)
     rival: list[float] = Factory(list)
 
     def show(self) -> None:
         said = f"{self.name}: wall {statistics.median(self.wall):.0f} (slowest {max(self.wall):.0f})"
         said += f", reactor {statistics.median(self.cpu):.1f} CPU, held up {max(self.held):.1f}"
+        if self.parser:
+            said += f", parser {statistics.median(self.parser):.0f} CPU"
         if self.rival:
             said += f"; rival {statistics.median(self.rival):.0f}"
         print(f"{said} ms", flush=True)
@@ -132,10 +138,11 @@ class Series:
         self.held.append(worst * 1e3)
         return result
 
-    def beside(self, rival: Callable[[bytes], int], body: bytes) -> None:
+    @staticmethod
+    def time(into: list[float], work: Callable[[], object]) -> None:
         began = time.process_time()
-        rival(body)
-        self.rival.append((time.process_time() - began) * 1e3)
+        work()
+        into.append((time.process_time() - began) * 1e3)
 
 
 async def run(reactor: Any, rounds: int, base: Path) -> None:
@@ -153,10 +160,13 @@ async def run(reactor: Any, rounds: int, base: Path) -> None:
             with urlopen(apache.url + "logs/") as answer:  # noqa: ASYNC210  nothing else runs yet
                 index = answer.read()
             print(f"manifest {len(body):,} bytes gzipped, index {len(index):,} bytes, {len(NAMES)} globs")
-            pages = {"manifest": (body, rival_manifest), "listing": (index, rival_index)}
+            pages = {
+                "manifest": (body, manifest_parser.parse, rival_manifest),
+                "listing": (index, listing_parser.parse, rival_index),
+            }
             series = {kind: Series(kind) for kind in pages}
             for number in range(rounds + 1):
-                for kind, (page, rival) in pages.items():
+                for kind, (page, parse, rival) in pages.items():
                     one = Series("warm-up") if number == 0 else series[kind]
                     path = base / f"{kind}.page"
                     path.write_bytes(page)
@@ -169,8 +179,9 @@ async def run(reactor: Any, rounds: int, base: Path) -> None:
                     )
                     result = await one.measure(lambda request=request: cpu.run(request, timeout_s=60))
                     assert result.data["seen"] in (FILES, ENTRIES)
+                    one.time(one.parser, lambda parse=parse, request=request: parse(request))
                     if kind == "manifest" or BeautifulSoup is not None:
-                        one.beside(rival, page)
+                        one.time(one.rival, lambda rival=rival, page=page: rival(page))
             for one in series.values():
                 one.show()
             fetcher = HttpFetcher(
