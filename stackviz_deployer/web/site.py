@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from http.client import responses
 from io import BytesIO
 from pathlib import Path
