@@ -116,7 +116,7 @@ class Answer:
 
     results: tuple[Job, ...] = ()
     message: str | None = None
-    """Why there is nothing, in words for a person."""
+    """For a person: why there is nothing, or how many changes fit."""
     choices: tuple[Choice, ...] = ()
     warnings: tuple[str, ...] = ()
     """Sources that could not be asked."""

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from attrs import evolve, frozen
 
 from stackviz_deployer.errors import QueryNotUnderstoodError
+from stackviz_deployer.lookup.zuul_page import TENANT
 
 MAX_URL_CHARS = 2048
 MAX_SEGMENTS = 64
@@ -26,7 +27,6 @@ _UUID = re.compile(r"[0-9a-f]{7}|[0-9a-f]{32}")
 _FULL_UUID = re.compile(r"[0-9a-f]{32}")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _PIPELINE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-_TENANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
 _BUILD_NUMBER = re.compile(r"[0-9]+")
 _NODE_LOGS = ("controller", "logs")
 """Where devstack's jobs keep the logs of their first node, below the job's root."""
@@ -110,7 +110,7 @@ def _facts(site: str, raw: Sequence[str]) -> LogUrl:
                 root=_root(site, raw[: place + 1]),
                 name=segment,
                 uuid=segment,
-                tenant=before if _TENANT.fullmatch(before) else None,
+                tenant=before if TENANT.fullmatch(before) else None,
                 key=segment,
             )
     is_file = bool(segments) and _FILE.fullmatch(segments[-1]) is not None

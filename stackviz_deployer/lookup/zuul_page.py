@@ -23,6 +23,8 @@ FILTERS = (
 MAX_FILTERS = 20
 MAX_FILTER_CHARS = 250
 
+TENANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
+"""What a tenant may be called in a URL that somebody pasted."""
 _UUID = re.compile(r"[0-9a-f]{32}")
 _CHANGE = re.compile(r"([0-9]{1,10})(?:,([0-9A-Za-z]{1,64}))?")
 # a host that nobody configured: only what can hardly be anything else
@@ -65,6 +67,8 @@ def read_zuul_page(path: str, query: str, zuul: ZuulServer) -> BuildQuery | Buil
         pieces = ["t", *pieces[2:]] if pieces[1:2] == ["tenant"] else pieces[1:]
     if pieces[:1] == ["t"] and len(pieces) > 1:
         tenant, pieces = pieces[1], pieces[2:]
+        if not TENANT.fullmatch(tenant):
+            return None
     page, rest = (pieces[0].removesuffix(".html"), pieces[1:]) if pieces else ("", [])
     if page in ("build", "stream", "buildset") and rest and _UUID.fullmatch(rest[0]):
         kind = "buildset" if page == "buildset" else "build"
