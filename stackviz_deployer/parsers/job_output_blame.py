@@ -100,18 +100,22 @@ def settle(playbook: Playbook, number: int) -> list[Failure]:
     for play, task, one in playbook.walk():
         for host, result in one.hosts.items():
             hosts.setdefault(host, []).append((play, task, result))
-    fatal: list[tuple[int, int, str, Result]] = []
+    fatal: list[tuple[int, int, str]] = []
     for host, results in hosts.items():
         stats = None if playbook.stats is None else playbook.stats.get(host, {})
         found = _settle_unknown(results) if stats is None else _settle_host(results, stats)
-        fatal += [(play, task, host, result) for play, task, result in found]
-    fatal.sort(key=lambda one: one[:2])
+        fatal += [(play, task, host) for play, task, _ in found]
+    fatal.sort()
+    failures = [Failure(number, play, task, host) for play, task, host in fatal]
     if playbook.stats is None:
         playbook.result = "incomplete"
-    elif fatal:
-        failed = any(result.result == "failed" for *_, result in fatal)
-        playbook.result = "failed" if failed else "unreachable"
-    return [Failure(number, play, task, host) for play, task, host, _ in fatal]
+        return failures
+    bad = [host for host, stats in playbook.stats.items() if stats.get("failures", 0) > 0]
+    lost = [host for host, stats in playbook.stats.items() if stats.get("unreachable", 0) > 0]
+    if bad or lost:
+        playbook.result = "failed" if bad else "unreachable"
+    # what has no result of its own, such as a variable that is undefined where the hosts are named
+    return failures or [Failure(number, host=host) for host in (bad or lost)[:1]]
 
 
 def blamed(playbooks: list[Playbook], failures: list[Failure]) -> Failure | None:

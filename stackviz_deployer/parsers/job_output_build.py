@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import define, field, frozen
@@ -126,7 +127,7 @@ class Build:
         playbook = Playbook()
         known = False
         self._excerpts.clear()
-        for key in reader.members():
+        for key in _members(reader):
             if key in _PLAYBOOK_KEYS and not known:
                 known = True
                 self.playbooks.append(playbook)
@@ -163,9 +164,9 @@ class Build:
         self._count()
         play = Play()
         playbook.plays.append(play)
-        for key in reader.members():
+        for key in _members(reader):
             if key == "play":
-                for of_play in reader.members():
+                for of_play in _members(reader):
                     if of_play == "name":
                         play.name = _name(reader) or ""
                     elif of_play == "id":
@@ -184,14 +185,14 @@ class Build:
         self._count()
         task = Task()
         play.tasks.append(task)
-        for key in reader.members():
+        for key in _members(reader):
             if key == "hosts":
                 for host in reader.members():
                     self._count()
                     result = self._result(reader)
-                    task.hosts[host[:_MAX_NAME]] = result
+                    task.hosts.setdefault(host[:_MAX_NAME], result)
             elif key == "task":
-                for of_task in reader.members():
+                for of_task in _members(reader):
                     if of_task == "name":
                         task.name = _name(reader) or ""
                     elif of_task == "duration":
@@ -227,8 +228,20 @@ class Build:
         return result
 
 
+_ONCE = frozenset({"playbook", "phase", "index", "plays", "stats", "play", "tasks", "hosts", "task", "name"})
 _PLAYBOOK_KEYS = ("playbook", "phase", "plays", "stats")
 """Without any of them an object is no playbook."""
+
+
+def _members(reader: JsonReader) -> Iterator[str]:
+    """The keys of an object; one that comes twice means that the end of the object is missing."""
+    seen: set[str] = set()
+    for key in reader.members():
+        if key in _ONCE:
+            if key in seen:
+                raise DamagedError
+            seen.add(key)
+        yield key
 
 
 def _raw(reader: JsonReader, *, in_loop: bool = False) -> _Raw:

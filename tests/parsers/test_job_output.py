@@ -295,6 +295,11 @@ class BlameTests(SynchronousTestCase):
         result, _ = parse(json.dumps([synthetic("timed out")]).encode())
         self.assertEqual(result.artifacts[0].meta["failed"]["play"], "timed out")
 
+    def test_failure_without_a_result(self) -> None:
+        document = build(playbook(task("a", h=OK), h=stats(ok=1, failures=1)))
+        self.assertEqual((document["playbooks"][0]["result"], document["status"]), ("failed", "FAILURE"))
+        self.assertEqual(document["failed"], {"playbook": 0, "play": None, "task": None, "host": "h"})
+
     def test_no_host_matched(self) -> None:
         document = build(playbook())
         self.assertEqual((document["playbooks"][0]["result"], document["failed"]), ("ok", None))
@@ -413,6 +418,14 @@ class DamageTests(SynchronousTestCase):
         result, document = parse(RECORDED[:at] + b"}]}}" + RECORDED[at:])
         self.assertIn("is damaged", result.warnings[0])
         self.assertEqual(self.flat(document)[:4], self.flat(parse(RECORDED)[1])[:4])
+
+    def test_end_of_an_object_is_missing(self) -> None:
+        """The next one's keys do not take the place of its own."""
+        text = json.dumps([playbook(task("a", h=FAILED), task("b", i=OK), h=stats(ignored=1))], indent=4)
+        at = text.index('"a"')
+        result, document = parse(f'{text[:at]}"a"}}, {text[text.index(chr(34) + "hosts", at) :]}'.encode())
+        self.assertEqual(self.flat(document), [("a", ["h"])])
+        self.assertIn("is damaged", result.warnings[0])
 
     def test_not_one(self) -> None:
         for data in (
