@@ -22,7 +22,6 @@ from stackviz_deployer.parsers.subunit_shape import MAX_WORKERS
 
 ESTIMATED = "estimated"
 """Tag of a test whose start no report tells."""
-MAX_HOST_CHARS = 100
 
 _FREE = 0
 """In place of a strand: the test told its own time, and overlaps the one before it."""
@@ -132,11 +131,12 @@ class Layout:
         for strand in undated:
             strand.shift_us = max((s.cursor_us + s.shift_us for s in strands if s is not strand), default=0)
             strand.lane = 0
-        hosts = {strand.host for strand in strands if strand.host}
+        hosts = {strand.host for strand in strands}
         tags: list[tuple[str, ...]] = [()] * (len(self._strands) + 1)
         for strand in strands:
             worker = () if strand.lane is None or lanes > MAX_WORKERS else (f"worker-{strand.lane}",)
-            tags[strand.number] = (*worker, *((f"host:{strand.host}",) if len(hosts) > 1 else ()))
+            host = (f"host:{strand.host}",) if strand.host and len(hosts) > 1 else ()
+            tags[strand.number] = (*worker, *host)
         shifts = [0] * (len(self._strands) + 1)
         for strand in strands:
             shifts[strand.number] = strand.shift_us

@@ -395,6 +395,13 @@ class LayoutTests(Case):
         )
         self.assertIn("2 tests belong to suites without a time", stats["warnings"][0])
 
+    def test_hosts_are_named_where_there_are_several(self) -> None:
+        one = self.suite("a", 2, hostname="x", timestamp="2026-11-22T10:00:00Z")
+        other = self.suite("b", 2, timestamp="2026-11-22T10:00:00Z")
+        for text, tags in ((one, [[]]), (one + other, [["host:x"], []])):
+            rows, _, _ = self.read(f"<testsuites>{text}</testsuites>")
+            self.assertEqual([row["tags"][1:-1] for row in rows], tags)
+
     def test_own_times_that_overlap_go_to_other_lanes(self) -> None:
         case = '<testcase name="{}" time="5" timestamp="2026-11-22T10:00:0{}.0Z"/>'
         rows, _, _ = self.read(
