@@ -181,6 +181,9 @@ class TaskStore(Protocol):
     async def working_urls(self, prefix: str) -> frozenset[str]:
         """The URLs of queued and pending tasks that begin with ``prefix``."""
 
+    async def recent(self, most: int, *, without: str) -> Sequence[Task]:
+        """Finished tasks that hold their URL, the last first; none whose URL begins with ``without``."""
+
 
 class Intake(Protocol):
     """A body that is coming in, on its way to the disk."""
@@ -267,6 +270,12 @@ class Tasks(Protocol):
 
     async def artifact(self, artifact_id: ArtifactId) -> Artifact:
         """Raises NotFoundError."""
+
+    async def recent(self) -> Sequence[Task]:
+        """The last tasks that finished and can be seen, the last first; never what somebody sent.
+
+        There are few of them, whatever the store holds.
+        """
 
     def watch(self, task_id: TaskId, changed: Callable[[Task], None]) -> Callable[[], None]:
         """Call ``changed`` with every later state or progress of the task; returns the way to stop."""

@@ -313,6 +313,11 @@ class MemoryTaskStore:
             task.url for task in self.tasks.values() if task.state.working and task.url.startswith(prefix)
         )
 
+    async def recent(self, most, *, without):
+        finished = [task for task in self.tasks.values() if task.state is TaskState.FINISHED]
+        finished.sort(key=lambda task: task.finished_ms, reverse=True)
+        return tuple(task for task in finished if not task.url.startswith(without))[:most]
+
     def _end(self, task_id, state, **facts):
         task = self.tasks[task_id]
         if not task.state.working:

@@ -63,6 +63,10 @@ END_S = 5.0
 """At stop: for cancelled tasks to clean up behind them."""
 
 
+RECENT = 20
+"""Tasks that ``recent`` tells of."""
+
+
 @define(eq=False)
 class _Running:
     """A task that is being worked on."""
@@ -218,6 +222,10 @@ class JobQueue(Service):
     async def artifact(self, artifact_id: ArtifactId) -> Artifact:
         """Raises NotFoundError."""
         return await self._store.artifact(artifact_id)
+
+    async def recent(self) -> Sequence[Task]:
+        """See interfaces.Tasks: an upload's address is known to whoever sent it, and stays so."""
+        return await self._store.recent(RECENT, without=SCHEME)
 
     def watch(self, task_id: TaskId, changed: Callable[[Task], None]) -> Callable[[], None]:
         """See interfaces.Tasks."""

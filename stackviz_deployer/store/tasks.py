@@ -43,9 +43,19 @@ _STOPPED_TOO_OFTEN = (
     " the daemon's log says why it stopped; scrape the job again to try"
 )
 
+LOOKED_THROUGH = 200
+"""Tasks that ``recent`` looks at."""
+
 _SELECT = """
     SELECT id, url, job, state, message, error, created_ms, started_ms, finished_ms, warnings
     FROM tasks
+"""
+_AMONG_THE_LAST = """
+    WHERE seq IN (
+        SELECT seq FROM tasks WHERE finished_ms IS NOT NULL ORDER BY finished_ms DESC, seq DESC LIMIT ?
+    )
+    AND state = 'finished' AND live_url IS NOT NULL AND substr(url, 1, ?) <> ?
+    ORDER BY finished_ms DESC, seq DESC LIMIT ?
 """
 
 
@@ -228,6 +238,15 @@ def working_urls(txn: sqlite3.Cursor, prefix: str) -> frozenset[str]:
     return frozenset(row[0] for row in rows.fetchall())
 
 
+def recent(txn: sqlite3.Cursor, most: int, without: str) -> tuple[Task, ...]:
+    """Finished tasks that hold their URL, the last first; none whose URL begins with ``without``.
+
+    Looked for among the last LOOKED_THROUGH that ended, so that the cost has a bound.
+    """
+    rows = txn.execute(_SELECT + _AMONG_THE_LAST, (LOOKED_THROUGH, len(without), without, most))
+    return tuple(_task(row) for row in rows.fetchall())
+
+
 def _task(row: Sequence[Any]) -> Task:
     """Raises StoreError for a row that somebody else wrote, or the disk spoiled."""
     try:
@@ -325,6 +344,10 @@ class SqliteTaskStore:
     async def working_urls(self, prefix: str) -> frozenset[str]:
         """See ``working_urls``."""
         return await self._database.read(working_urls, prefix)
+
+    async def recent(self, most: int, *, without: str) -> Sequence[Task]:
+        """See ``recent``."""
+        return await self._database.read(recent, most, without)
 
     async def blob_hashes(self) -> frozenset[BlobHash]:
         """Every blob that an artifact names, for FileBlobStore.sweep."""

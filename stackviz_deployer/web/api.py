@@ -114,6 +114,11 @@ class Api:
         artifacts = [documents.artifact(one) for one in await self._tasks.artifacts(task.id)]
         return documents.answer(request, documents.task(task, artifacts))
 
+    @app.route("/recent", methods=["GET"])
+    async def recent(self, request: Request) -> bytes:
+        tasks = await self._tasks.recent()
+        return documents.answer(request, {"sites": [documents.status(task) for task in tasks]})
+
     @app.route("/events/<task_id>", methods=["GET"])
     async def events(self, request: Request, task_id: str) -> None:
         await self._events.serve(request, _task_id(task_id))

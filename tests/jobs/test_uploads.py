@@ -165,6 +165,14 @@ class UploadQueueTests(QueueTestCase):
         self.failureResultOf(self.submit_upload(), QueueFullError)
         self.assertEqual(self.uploads.discarded, [ID])
 
+    def test_not_told_to_everybody(self):
+        self.start()
+        sent, scraped = self.successResultOf(self.submit_upload()), self.submit()
+        self.finish(sent)
+        self.finish(scraped)
+        recent = self.successResultOf(self.ask(self.queue.recent()))
+        self.assertEqual([task.id for task in recent], [scraped.task.id])
+
     def test_nobody_can_ask_for_one(self):
         self.start()
         submitted = self.successResultOf(self.submit_upload())

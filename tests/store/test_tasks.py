@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from stackviz_deployer.errors import NotFoundError, QueueFullError, StoreError, TaskFailedError
 from stackviz_deployer.model import ArtifactId, Build, Job, TaskId, TaskState
-from stackviz_deployer.store.tasks import MAX_STARTS
+from stackviz_deployer.store.tasks import LOOKED_THROUGH, MAX_STARTS
 from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
 
 
@@ -308,6 +308,28 @@ class TaskStoreTests(StoreTestCase):
         await self.store.claim()
         self.assertEqual(await self.store.working_urls("upload:"), {"upload:queued/", "upload:pending/"})
         self.assertEqual(await self.store.working_urls("%"), frozenset())
+
+    async def test_recent(self) -> None:
+        """Finished ones that can be scraped again from where they are, the last first, few of them."""
+        for n in (1, 2, 3):
+            await self.finished(a_job(n))
+        await self.finished(Job(url="upload:x/", name="x"))
+        again = await self.finished(a_job(1), force=True)
+        failed, _ = await self.create(a_job(4))
+        await self.store.fail(failed.id, code="x", message="y")
+        await self.create(a_job(5))
+        recent = await self.store.recent(20, without="upload:")
+        self.assertEqual([task.url for task in recent], [a_job(n).url for n in (1, 3, 2)])
+        self.assertEqual(recent[0].id, again.id)
+        self.assertEqual(await self.store.recent(2, without="upload:"), recent[:2])
+        self.assertEqual(len(await self.store.recent(20, without="nothing")), 4)
+
+    async def test_recent_looks_at_no_more_than_it_says(self) -> None:
+        await self.finished(a_job(0))
+        for n in range(LOOKED_THROUGH):
+            ended, _ = await self.create(a_job(n + 1))
+            await self.store.cancel(ended.id)
+        self.assertEqual(await self.store.recent(20, without="upload:"), ())
 
 
 def _spoil(txn, task_id, job):

@@ -127,6 +127,9 @@ class FakeTasks:
                     return one
         raise NotFoundError("there is no such artifact")
 
+    async def recent(self) -> Sequence[Task]:
+        return [task for task in self.tasks.values() if task.state is TaskState.FINISHED]
+
     def watch(self, task_id: TaskId, changed: Callable[[Task], None]) -> Callable[[], None]:
         self.watchers.append(changed)
         return lambda: self.watchers.remove(changed)

@@ -290,6 +290,21 @@ class TaskTests(StubCase):
         self.assertEqual(self.post("/cancel", {}).code, 405)
 
 
+class RecentTests(StubCase):
+    def test_sites(self) -> None:
+        self.assertEqual(self.get("/api/recent").json, {"sites": []})
+        self.tasks.put(a_task(finished_ms=2_000))
+        reply = self.get("/api/recent")
+        self.assertEqual((reply.code, reply.header("Cache-Control")), (200, "no-store"))
+        [site] = reply.json["sites"]
+        self.assertEqual((site["uuid"], site["status"], site["finished_ms"]), (UUID, "finished", 2_000))
+        self.assertEqual(site["job"]["change_subject"], JOB.change_subject)
+        self.assertNotIn("cancel_key", site)
+
+    def test_only_read(self) -> None:
+        self.assertEqual(self.post("/api/recent", {}).code, 405)
+
+
 class RoutingTests(StubCase):
     def test_nothing_there(self) -> None:
         for path in (
