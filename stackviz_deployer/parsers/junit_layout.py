@@ -151,7 +151,10 @@ class Layout:
             if shift and test.start_us is not None and test.end_us is not None:
                 test.start_us += shift
                 test.end_us += shift
-        return self._sentences(len(tests), sum(strand.tests for strand in undated))
+        said = self._sentences(len(tests), sum(strand.tests for strand in undated))
+        if lanes > MAX_WORKERS:
+            said.append(f"{lanes} suites ran at once: too many for a lane each, so some overlap in theirs.")
+        return said
 
     def _new(self, host: str, when: Moment | None) -> Strand:
         strand = Strand(

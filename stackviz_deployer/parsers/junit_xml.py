@@ -97,7 +97,8 @@ def clean_text(chunks: Iterable[bytes], warnings: list[str]) -> Iterator[bytes]:
         if b"\xef\xbf" in text:
             text = _NO_CHARACTER.sub(_REPLACEMENT, text)
         if b"&#" in text:
-            text = _REFERENCE.sub(_checked_reference, text)
+            raw, text = text, _REFERENCE.sub(_checked_reference, text)
+            replaced = replaced or raw != text
         # a reference that goes on in the next chunk
         cut = text.rfind(b"&", max(0, len(text) - _MAX_REFERENCE)) if not last else -1
         if cut < 0 or b";" in text[cut:]:

@@ -26,6 +26,7 @@ from stackviz_deployer.parsers.junit_run import JunitRun
 from stackviz_deployer.parsers.junit_times import duration_us, moment
 from stackviz_deployer.parsers.subunit_names import Names
 from stackviz_deployer.parsers.subunit_run import RunLimits, TestRun
+from stackviz_deployer.parsers.subunit_shape import MAX_FREE_LANES, MAX_WORKERS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FIXTURES = ROOT / "tests" / "fixtures" / "junit"
@@ -410,15 +411,20 @@ class LayoutTests(Case):
         self.assertEqual(len({row["tags"][0] for row in rows}), 4)
         self.assertFalse(any("estimated" in row["tags"] for row in rows))
 
-    def test_more_lanes_than_workers(self) -> None:
-        rows, _, _ = self.read(
-            "<testsuites>"
-            + "".join(
-                self.suite(f"s{n}", 60, hostname=f"h{n}", timestamp="2026-11-22T10:00:00Z") for n in range(40)
-            )
-            + "</testsuites>"
-        )
-        self.assertEqual(len({row["tags"][0] for row in rows}), 40)
+    def many_at_once(self, number: int) -> bytes:
+        suites = [
+            self.suite(f"s{n}", 60, hostname=f"h{n}", timestamp="2026-11-22T10:00:00Z") for n in range(number)
+        ]
+        return f"<testsuites>{''.join(suites)}</testsuites>".encode()
+
+    def test_many_lanes(self) -> None:
+        rows, _, _ = self.read(self.many_at_once(MAX_WORKERS))
+        self.assertEqual(len({row["tags"][0] for row in rows}), MAX_WORKERS)
+
+    def test_more_at_once_than_lanes(self) -> None:
+        made = self.parse_bytes(self.many_at_once(MAX_WORKERS + 1))
+        self.assertEqual(len({row["tags"][0] for row in load(made.artifacts[0])}), MAX_FREE_LANES)
+        self.assertIn("257 suites ran at once", made.warnings[-1])
 
     def test_a_timed_suite_inside_of_another(self) -> None:
         rows, _, _ = self.read(
@@ -601,6 +607,12 @@ class DamagedTests(Case):
             {"traceback": "x" + "\ufffd" * 5 + "y\n\n\ufffd\ufffdz\ufffd", "stdout": "\ufffd"},
         )
         self.assertIn("Control characters", stats["warnings"][0])
+
+    def test_references_alone(self) -> None:
+        _, stats, _ = self.read(b"<testsuite><testcase name='a&#27;b'/></testsuite>")
+        self.assertIn("Control characters", stats["warnings"][0])
+        _, stats, _ = self.read(b"<testsuite><testcase name='a&#10;b&#x263a;'/></testsuite>")
+        self.assertNotIn("Control characters", stats["warnings"][0])
 
     def test_encodings(self) -> None:
         text = '<?xml version="1.0" encoding="{}"?>\n<testsuite><testcase name="Grüße"/></testsuite>'
