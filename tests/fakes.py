@@ -77,9 +77,11 @@ class FakeListing:
         self.warnings = warnings
         self.answer = None
         self.scratches = []
+        self.manifest_urls = []
 
     async def open(self, url, scratch, manifest_url=None):
         self.scratches.append(scratch)
+        self.manifest_urls.append(manifest_url)
         if self.answer is not None:
             return await given(self.answer, url)
         files = tuple(ListedFile(path=p, url=url + p, size=self.sizes.get(p)) for p in self.paths)

@@ -11,7 +11,7 @@ import re
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9 ._~/@:+-]")
 _MAX_CHARS = 200
-_COMPRESSED = (".gz", ".xz", ".bz2")
+_COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
 
 
 def artifact_name(path: str) -> str:

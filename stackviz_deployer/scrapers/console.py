@@ -19,7 +19,7 @@ class ConsoleScraper:
     name = "console"
     primary = True
     globs: Sequence[str] = _GLOBS
-    looks_for = "console.html, console.txt, job-output.txt (also .gz, .xz, .bz2)"
+    looks_for = "console.html, console.txt, job-output.txt (also .gz, .xz, .bz2, .zst)"
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:
         """None or one, the root's before that of ``logs/``."""

@@ -18,7 +18,7 @@ class JobOutputScraper:
     name = "job-output"
     primary = False
     globs: Sequence[str] = _GLOBS
-    looks_for = "job-output.json (also .gz, .xz, .bz2)"
+    looks_for = "job-output.json (also .gz, .xz, .bz2, .zst)"
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:
         """None or one, the root's before that of ``logs/``."""

@@ -54,7 +54,7 @@ class JunitScraper:
     globs: Sequence[str] = (*_NAMES, *(f"{directory}/*.xml" for directory in _DIRECTORIES))
     looks_for = (
         "*junit*.xml, TEST-*.xml, results.xml, pytest*.xml, *xunit*.xml, test-results/*.xml"
-        " (also .gz, .xz, .bz2)"
+        " (also .gz, .xz, .bz2, .zst)"
     )
 
     def choose(self, tree: Tree) -> Sequence[Wanted]:

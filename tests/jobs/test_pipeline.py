@@ -153,6 +153,12 @@ class GoodJobTests(PipelineTestCase):
         self.assertEqual(self.outcome().job.status, "FAILURE")
         self.assertEqual(self.outcome(a_task(status="SUCCESS")).job.status, "SUCCESS")
 
+    def test_the_builds_manifest_is_passed_on(self):
+        manifest_url = ROOT + "zuul-manifest.json"
+        self.outcome(a_task(manifest_url=manifest_url))
+        self.outcome()
+        self.assertEqual(self.listing.manifest_urls, [manifest_url, None])
+
     def test_warnings_of_listing_and_parsers_once_each(self):
         self.listing.warnings = ("a", "b")
         self.cpu.parsers["subunit"] = lambda request: subunit(request, warnings=("b", "c"))
