@@ -23,7 +23,7 @@ from stackviz_deployer.model import Job
 
 log = Logger()
 
-DESCRIBE_S = 10.0
+DESCRIBE_S = 4.0
 """For the look-up of a job's facts; the scrape does not need them."""
 
 _REFUSALS = (HostNotAllowedError, InvalidRequestError, NotFoundError, QueryNotUnderstoodError)

@@ -108,14 +108,9 @@ def load(yaml_path: str, cache_dir: str | None = None) -> Index:
     try:
         files = _files(Path(yaml_path))
     except OSError as error:
-        return Index(
-            {},
-            {},
-            {},
-            (
-                f"{Path(yaml_path).name}: Job Builder's YAML (jjb_yaml_path) cannot be read: {error.strerror}.",
-            ),
-        )
+        name = Path(yaml_path).name
+        problem = f"{name}: Job Builder's YAML (jjb_yaml_path) cannot be read: {error.strerror}."
+        return Index({}, {}, {}, (problem,))
     signature = _signature(files)
     known = _cache.get(yaml_path)
     if known is not None and known[0] == signature:
