@@ -18,7 +18,7 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.interfaces import CpuPool, Fetcher
 from stackviz_deployer.listing.directory import Walk
-from stackviz_deployer.listing.pages import PageReader
+from stackviz_deployer.listing.pages import PageReader, is_absent
 from stackviz_deployer.model import Limits, ListedFile, Tree
 
 MANIFEST = "zuul-manifest.json"
@@ -63,6 +63,12 @@ class JobListing:
             try:
                 tree = await self._manifest(reader, root, address)
             except _NO_MANIFEST as error:
+                if (
+                    address != manifest_url
+                    and isinstance(error, UpstreamStatusError)
+                    and not is_absent(error)
+                ):
+                    raise  # a server in trouble is not asked for three more pages
                 if address == manifest_url or not isinstance(error, (ParseError, UpstreamStatusError)):
                     warnings.append(_unread(address, error))
             else:

@@ -108,7 +108,7 @@ class ManifestTests(JobTestCase):
     def test_none_is_the_usual_thing(self) -> None:
         """Whatever a server sends for what it does not have."""
         for answer in (
-            *(UpstreamStatusError("no", status) for status in (400, 401, 403, 404, 410, 500)),
+            *(UpstreamStatusError("no", status) for status in (400, 401, 403, 404, 410)),
             "<html><title>404</title>",
             index("a"),
             "",
@@ -124,7 +124,11 @@ class ManifestTests(JobTestCase):
         self.assertIn("huge", warning)
 
     def test_a_server_that_is_down_is_asked_once(self) -> None:
-        for error in (UpstreamTimeoutError("slow"), UpstreamUnreachableError("down")):
+        for error in (
+            UpstreamTimeoutError("slow"),
+            UpstreamUnreachableError("down"),
+            UpstreamStatusError("overloaded", 503),
+        ):
             self.failureResultOf(self.start({OWN: error, ROOT: index("a")}), type(error))
             self.assertEqual(self.fetcher.asked, [OWN])
 
