@@ -3,7 +3,8 @@
 import { C } from "./lib/classes.js";
 import { list, scrape, upload } from "./api.js";
 import { byId, fill } from "./dom.js";
-import { lookupTitle, messageOf } from "./views/ending.js";
+import { lookupTitle } from "./views/ending.js";
+import { messageOf } from "./message.js";
 import { answerView } from "./views/joblist.js";
 import { notice, skeleton } from "./views/notice.js";
 import { sendingView, takeFiles } from "./views/upload.js";

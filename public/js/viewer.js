@@ -6,14 +6,12 @@ import { C } from "./lib/classes.js";
 import { parseDstat } from "./lib/dstat.js";
 import { arrangeArtifacts } from "./lib/runs.js";
 import { makeTestSet } from "./lib/testset.js";
+import { messageOf } from "./message.js";
 import { getState, onState, setOrigin, setState } from "./store.js";
-import { consoleView } from "./views/console.js";
-import { messageOf, missingView } from "./views/ending.js";
 import { bindKeys } from "./views/keys.js";
 import { notice, skeleton, warningList } from "./views/notice.js";
 import { makeRunView } from "./views/runview.js";
 import { headerView } from "./views/summary.js";
-import { watch } from "./watch.js";
 
 /** @typedef {import("./lib/runs.js").Run} Run */
 
@@ -36,6 +34,7 @@ let job;
 async function start() {
   const uuid = /^\/s\/([^/]+)/.exec(location.pathname)?.[1];
   if (!uuid) {
+    const { missingView } = await import("./views/ending.js");
     missingView(main, "No such site", "The address of a site looks like /s/<id>/.");
     return;
   }
@@ -49,11 +48,19 @@ async function start() {
     showWarnings([]);
     if (!parts.runs.length) fill(runBox, notice("info", "This job has no test results", parts.consoles.length ? "Its console is below." : null));
     else await showRun();
-    fill(consoleBox, ...parts.consoles.map((artifact) => consoleView(artifact, parts.runs.length === 0)));
+    // The timeline first: what is not needed for it comes after it.
+    await view?.drawn;
+    const { consolesView } = await import("./views/console.js");
+    fill(consoleBox, consolesView(task.artifacts));
   } catch (error) {
     // Not ready, failed, expired since this page was sent: say so, and go on when there is something to see.
-    if (error instanceof ApiError && [409, 410, 422].includes(error.status)) await watch(main, uuid, () => void start());
-    else missingView(main, error instanceof ApiError && error.status === 404 ? "No such site" : "The site cannot be shown", messageOf(error));
+    if (error instanceof ApiError && [409, 410, 422].includes(error.status)) {
+      const { watch } = await import("./watch.js");
+      await watch(main, uuid, () => void start());
+    } else {
+      const { missingView } = await import("./views/ending.js");
+      missingView(main, error instanceof ApiError && error.status === 404 ? "No such site" : "The site cannot be shown", messageOf(error));
+    }
   }
 }
 

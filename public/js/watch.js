@@ -2,7 +2,8 @@
 // From a task's id to its end, on whatever page that is shown.
 import { ApiError, cancel, cancelKey } from "./api.js";
 import { follow } from "./follow.js";
-import { endingView, messageOf, missingView } from "./views/ending.js";
+import { endingView, missingView } from "./views/ending.js";
+import { messageOf } from "./message.js";
 import { progressView } from "./views/progress.js";
 
 /**

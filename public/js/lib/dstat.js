@@ -11,43 +11,106 @@
  * @returns {Dstat|null} null when there is no row of numbers
  */
 export function parseDstat(text, near_ms) {
-  const lines = text.split("\n");
+  const most = countLines(text);
   /** @type {string[]} */
   let keys = [];
   let timeAt = -1;
-  const time = new Float64Array(lines.length);
+  let previous = "";
+  const time = new Float64Array(most);
   /** @type {Map<string, Float32Array>} */
   const columns = new Map();
   /** @type {(Float32Array|null)[]} */
   let targets = [];
   let count = 0;
-  for (let n = 0; n < lines.length; n += 1) {
-    const line = lines[n];
-    if (line.charCodeAt(0) === 34 /* " */) {
+  for (let at = 0, end = 0; at < text.length; at = end + 1) {
+    end = text.indexOf("\n", at);
+    if (end < 0) end = text.length;
+    if (text.charCodeAt(at) === 34 /* " */) {
+      const line = text.slice(at, end);
       const header = cells(line);
       timeAt = header.findIndex((cell) => cell === "time" || cell === "epoch");
-      if (timeAt >= 0 && n > 0) {
-        keys = joinHeader(cells(lines[n - 1]), header);
-        targets = keys.map((key, i) => (i === timeAt ? null : columnFor(columns, key, lines.length)));
+      if (timeAt >= 0 && previous) {
+        keys = joinHeader(cells(previous), header);
+        targets = keys.map((key, i) => (i === timeAt ? null : columnFor(columns, key, most)));
       }
+      previous = line;
       continue;
     }
-    if (timeAt < 0 || line.length < 3) continue;
-    const row = line.split(",");
-    const ms = parseTime(row[timeAt], near_ms);
+    if (timeAt < 0 || end - at < 3) {
+      previous = text.slice(at, end);
+      continue;
+    }
+    const ms = parseTime(cellAt(text, at, end, timeAt), near_ms);
     if (Number.isNaN(ms) || (count > 0 && ms < time[count - 1])) continue;
     time[count] = ms;
-    for (let i = 0; i < targets.length; i += 1) {
-      const cell = row[i];
-      const target = targets[i];
-      if (target !== null) target[count] = cell === undefined || cell.trim() === "" ? NaN : Number(cell);
-    }
+    readRow(text, at, end, targets, count);
     count += 1;
   }
   if (count === 0) return null;
   for (const [key, values] of columns) columns.set(key, values.slice(0, count));
   const cut = time.slice(0, count);
   return { time: cut, columns, step_ms: usualStep(cut) };
+}
+
+/** @param {string} text */
+function countLines(text) {
+  let lines = 1;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines += 1;
+  return lines;
+}
+
+/** @param {string} text @param {number} at @param {number} end @param {number} column */
+function cellAt(text, at, end, column) {
+  let from = at;
+  for (let n = 0; n < column; n += 1) {
+    from = text.indexOf(",", from) + 1;
+    if (from === 0 || from > end) return "";
+  }
+  const comma = text.indexOf(",", from);
+  return text.slice(from, comma < 0 || comma > end ? end : comma);
+}
+
+/**
+ * The numbers of a row, read where they stand: to cut a million cells out first would cost more than all the rest.
+ * @param {string} text
+ * @param {number} at
+ * @param {number} end
+ * @param {(Float32Array|null)[]} targets
+ * @param {number} row
+ */
+function readRow(text, at, end, targets, row) {
+  let from = at;
+  for (let i = 0; i < targets.length && from <= end; i += 1) {
+    let value = 0;
+    let scale = 0;
+    let plain = true;
+    let to = from;
+    for (; to < end; to += 1) {
+      const code = text.charCodeAt(to);
+      if (code === 44 /* , */) break;
+      const digit = code - 48;
+      if (digit >= 0 && digit <= 9) {
+        value = value * 10 + digit;
+        scale *= 10;
+      } else if (code === 46 /* . */ && scale === 0) {
+        scale = 1;
+      } else {
+        plain = false;
+      }
+    }
+    const target = targets[i];
+    if (target !== null) {
+      // Signs, exponents and spaces are rare, and digits past 2^53 would lose their scale.
+      if (plain && to > from && value < 9e15) target[row] = scale > 1 ? value / scale : value;
+      else if (to > from) target[row] = numberOf(text.slice(from, to));
+    }
+    from = to + 1;
+  }
+}
+
+/** @param {string} cell */
+function numberOf(cell) {
+  return cell.trim() === "" ? NaN : Number(cell);
 }
 
 /** @param {string} line */

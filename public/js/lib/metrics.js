@@ -166,6 +166,33 @@ function bound(time, ms) {
  * @property {Float32Array} mean
  */
 
+/** Rows that are looked at as one when many fall on a pixel. */
+const BUCKET = 8;
+
+/** @typedef {{low: Float32Array, high: Float32Array, sum: Float64Array, count: Uint8Array}} Buckets */
+
+/** @type {WeakMap<Float32Array, Buckets>} */
+const known = new WeakMap();
+
+/** @param {Float32Array} values @returns {Buckets} of its whole buckets; an empty one has the least and most of nothing */
+function bucketsOf(values) {
+  const found = known.get(values);
+  if (found) return found;
+  const length = Math.floor(values.length / BUCKET);
+  const made = { low: new Float32Array(length).fill(Infinity), high: new Float32Array(length).fill(-Infinity), sum: new Float64Array(length), count: new Uint8Array(length) };
+  for (let row = 0; row < length * BUCKET; row += 1) {
+    const value = values[row];
+    if (Number.isNaN(value)) continue;
+    const at = (row / BUCKET) | 0;
+    if (value < made.low[at]) made.low[at] = value;
+    if (value > made.high[at]) made.high[at] = value;
+    made.sum[at] += value;
+    made.count[at] += 1;
+  }
+  known.set(values, made);
+  return made;
+}
+
 /**
  * @param {Float32Array} values
  * @param {Uint32Array} edges
@@ -176,13 +203,24 @@ export function reduceColumns(values, edges) {
   const low = new Float32Array(width).fill(NaN);
   const high = new Float32Array(width).fill(NaN);
   const mean = new Float32Array(width).fill(NaN);
+  const sums = edges[width] - edges[0] > width * BUCKET * 2 ? bucketsOf(values) : null;
   for (let x = 0; x < width; x += 1) {
     let least = Infinity;
     let most = -Infinity;
     let sum = 0;
     let n = 0;
-    for (let row = edges[x]; row < edges[x + 1]; row += 1) {
+    for (let row = edges[x]; row < edges[x + 1]; ) {
+      if (sums !== null && row % BUCKET === 0 && row + BUCKET <= edges[x + 1]) {
+        const at = row / BUCKET;
+        if (sums.low[at] < least) least = sums.low[at];
+        if (sums.high[at] > most) most = sums.high[at];
+        sum += sums.sum[at];
+        n += sums.count[at];
+        row += BUCKET;
+        continue;
+      }
       const value = values[row];
+      row += 1;
       if (Number.isNaN(value)) continue;
       if (value < least) least = value;
       if (value > most) most = value;

@@ -3,8 +3,8 @@
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 
-/** @param {string} text */
-async function copy(text) {
+/** @param {string} text @returns {Promise<boolean>} whether it is there now */
+export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
@@ -35,7 +35,7 @@ function copySelected(text) {
 export function copyButton(label, make, name) {
   const said = h("span", { role: "status" });
   const button = h("button", { type: "button", class: C.buttonQuiet, "aria-label": name ?? null, onclick: async () => {
-    const done = await copy(await make());
+    const done = await copyText(await make());
     said.textContent = done ? " ✓ copied" : " could not be copied";
     setTimeout(() => said.replaceChildren(), 2500);
   } }, label, said);

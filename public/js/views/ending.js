@@ -4,8 +4,11 @@ import { ApiError, scrape } from "../api.js";
 import { fill, h, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { formatAgo } from "../lib/times.js";
+import { messageOf } from "../message.js";
 import { notice } from "./notice.js";
 import { jobFacts } from "./progress.js";
+
+export { messageOf } from "../message.js";
 
 /** @typedef {import("../lib/types.js").Status} Status */
 
@@ -75,9 +78,4 @@ export function missingView(parent, title, message) {
 export function lookupTitle(error) {
   if (!(error instanceof ApiError)) return "The look-up failed";
   return { 400: "That was not understood", 404: "Nothing was found", 422: "That cannot be looked up here" }[error.status] ?? "The look-up failed";
-}
-
-/** @param {unknown} error */
-export function messageOf(error) {
-  return error instanceof ApiError ? error.message : `Something went wrong in this page: ${error instanceof Error ? error.message : String(error)}`;
 }

@@ -16,6 +16,7 @@ import { kindIcon } from "./icons.js";
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
 /** @typedef {import("../lib/types.js").StatsJson} StatsJson */
 
+const MOST_CAUSES = 25;
 const FIRST_TESTS = 6;
 const MORE_TESTS = 200;
 const SLOWEST = 10;
@@ -46,8 +47,18 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, markdownOf 
     const total = causes.reduce((sum, cause) => sum + cause.tests.length, 0);
     const title = h("h2", { id: "failures" }, total ? counted(total, "failure") : "No failures");
     if (!total) return h("section", { class: C.section }, title, h("p", { class: C.muted }, `All ${counted(tests.count - tests.counts[2], "test")} that ran passed.`));
+    // Hundreds of causes are not read one by one; they are all there when they are asked for.
+    const rest = causes.slice(MOST_CAUSES);
+    const more = h("button", { type: "button", class: C.buttonQuiet, onclick: showRest }, `${counted(rest.length, "more cause")}, ${counted(rest.reduce((sum, cause) => sum + cause.tests.length, 0), "failure")}`);
+    function showRest() {
+      if (more.isConnected) more.replaceWith(...rest.map(causeView));
+    }
+    for (const cause of rest) for (const i of cause.tests) unfold.set(i, () => {
+      showRest();
+      if (!buttons.has(i)) unfold.get(i)?.();
+    });
     const by = h("span", { class: C.muted }, causes.length < total ? `${counted(causes.length, "cause")}, the first in time first` : "the first in time first");
-    return h("section", { class: C.section }, h("div", { class: C.groupHead }, title, by), ...causes.map(causeView));
+    return h("section", { class: C.section }, h("div", { class: C.groupHead }, title, by), ...causes.slice(0, MOST_CAUSES).map(causeView), rest.length > 0 && more);
   }
 
   /** @param {import("../lib/failures.js").Cause} cause */

@@ -4,8 +4,8 @@ import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { chartsOf, otherCharts, rowAt, sampleRange } from "../lib/metrics.js";
 import { visible } from "../lib/text.js";
+import { messageOf } from "../message.js";
 import { makeChartView } from "./chartview.js";
-import { messageOf } from "./ending.js";
 import { menu, option } from "./menu.js";
 import { notice } from "./notice.js";
 
@@ -25,6 +25,8 @@ export function makeMachine({ hosts, onHosts, onCharts, changed }) {
   const loaded = new Map();
   /** @type {Loaded[]} */
   let shown = [];
+  /** That it was drawn once is marked, for who measures. */
+  let drawn = false;
   /** @type {string[]|null} */
   let keys = null;
   /** @type {string[]} */
@@ -104,6 +106,8 @@ export function makeMachine({ hosts, onHosts, onCharts, changed }) {
         const sample = sampleRange(dstat, scene.range, Math.max(1, Math.floor(scene.width - scene.gutter)));
         for (const view of views) view.draw(scene, sample);
       }
+      if (!drawn && shown.length) performance.mark("machine drawn");
+      drawn ||= shown.length > 0;
     },
     /** @param {number|null} ms */
     values(ms) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // One test run: its parts, and how a change of state reaches each of them.
-import { detailsSource } from "../blobs.js";
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { failuresInTime } from "../lib/failures.js";
@@ -10,24 +9,16 @@ import { reveal } from "../lib/range.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
 import { zoneName } from "../lib/times.js";
-import { overStretch } from "../lib/window.js";
-import { makeMatcher, PatternError } from "../matcher.js";
 import { addressOf } from "../store.js";
-import { makeDetails } from "./details.js";
-import { makeFailures } from "./failures.js";
 import { makeFilterBar } from "./filterbar.js";
 import { makeMachine } from "./machine.js";
 import { menu, option } from "./menu.js";
+import { skeleton } from "./notice.js";
 import { countsView, runFacts } from "./summary.js";
-import { makeTable } from "./table.js";
-import { makeTeller } from "./telling.js";
 import { makeTimeline } from "./timeline.js";
-import { makeWorkers } from "./workers.js";
 
 /** @typedef {import("../lib/urlstate.js").ViewState} ViewState */
 
-/** Charts that are told of a single test. */
-const IN_BRIEF = ["cpu", "memory", "disk"];
 
 /**
  * @param {{tests: import("../lib/testset.js").TestSet, stats: import("../lib/types.js").StatsJson|null,
@@ -38,7 +29,8 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   const failures = failuresInTime(tests);
   const { lanes, gaps } = findGaps(tests);
   const byName = new Map(tests.names.map((name, i) => [name, i]));
-  const matcher = makeMatcher(() => tests.names.map((_, i) => searchText(tests, i)));
+  /** Made when there is an expression. @type {ReturnType<typeof import("../matcher.js").makeMatcher>|null} */
+  let matcher = null;
   const zone = () => state().zone;
   let selected = -1;
   /** @type {Uint8Array|null} */
@@ -62,7 +54,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   );
   const machine = makeMachine({ hosts, onHosts: (names) => set({ hosts: names }), onCharts: (charts) => set({ charts }), changed: () => {
     timeline.redraw();
-    attachments.showMachine();
+    parts?.showMachine();
   } });
   timeline.setMachine(machine);
   /** @param {number} i @param {number} share */
@@ -82,34 +74,30 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   /** @param {number} i */
   const onPick = (i) => {
     look = true;
-    if (i === selected) lookAtDetails();
+    if (i === selected) parts?.lookAtDetails();
     else onSelect(i);
   };
-  const teller = makeTeller({ tests, job, zone });
-  const findings = makeFailures({ tests, stats, zone, onSelect: onPick, linkOf: teller.linkOf, markdownOf: teller.markdownOf });
-  const workers = makeWorkers({ tests, lanes, gaps, zone, hrefOf: addressOf, set });
-  const attachments = makeDetails({
-    tests,
-    source: details && detailsSource(details),
-    state,
-    set,
-    onSelect: (i) => {
-      if (i < 0) timeline.element.focus({ preventScroll: true });
-      onSelect(i);
-    },
-    onStep: step,
-    onShow: (i) => {
-      show(i, 0.08);
-      timeline.element.scrollIntoView({ block: "nearest" });
-    },
-    linkOf: teller.linkOf,
-    markdownOf: (i, traceback) => teller.markdownOf([i], traceback || (stats?.failures.find((failure) => failure.name === tests.names[i])?.details ?? []).join("\n")),
-    machineOf: (i) => {
-      const host = machine.first();
-      return host ? overStretch(host.dstat, host.usual.filter((chart) => IN_BRIEF.includes(chart.key)), tests.start[i], tests.end[i]) : [];
-    },
+  const side = h("div", { class: C.findings }, skeleton(8, "Loading the findings"));
+  const below = h("div", { class: C.runParts });
+  /** @type {ReturnType<typeof import("./runparts.js").makeRunParts>|null} */
+  let parts = null;
+  void timeline.drawn.then(async () => {
+    const { makeRunParts } = await import("./runparts.js");
+    parts = makeRunParts({
+      tests, stats, details, job, lanes, gaps, side, below, machine, state, set, onSelect, onPick,
+      onClose: () => {
+        timeline.element.focus({ preventScroll: true });
+        onSelect(-1);
+      },
+      onStep: step,
+      onShow: (i) => {
+        show(i, 0.08);
+        timeline.element.scrollIntoView({ block: "nearest" });
+      },
+    });
+    parts.arrange(mask, state());
+    showSelected();
   });
-  const table = makeTable({ tests, zone, onSelect, onSort: (sort, descending) => set({ sort, descending }) });
 
   /** To the next failure in time from the selected test, or from the left edge of the view. @param {1|-1} by */
   function step(by) {
@@ -137,25 +125,25 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     "div",
     { class: C.runGrid },
     h("div", { class: C.runHead }, counts.element, runFacts(tests, lanes)),
-    h("div", { class: C.runSide }, h("div", { class: C.findings }, findings.element, workers.element)),
+    h("div", { class: C.runSide }, side),
     h(
       "div",
       { class: C.runMain },
       h("section", { class: `${C.section} timeline`, "aria-label": "Timeline" }, tools, timeline.element, h("p", { class: C.visuallyHidden, id: "timeline-keys" }, "Arrow keys move and zoom, 0 shows the whole run, n and p go to failures, question mark lists all keys."), live),
-      attachments.element,
-      table.element,
+      below,
     ),
   );
 
   return {
     element,
+    drawn: timeline.drawn,
     step,
     zoomBy: timeline.zoomBy,
     fit: timeline.fit,
     focusFilter: filter.focus,
     stop() {
       timeline.stop();
-      matcher.stop();
+      matcher?.stop();
     },
     /**
      * @param {ViewState} now
@@ -164,13 +152,13 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     apply(now, before) {
       const filtered = !before || now.text !== before.text || now.tag !== before.tag || now.least !== before.least || now.statuses.join() !== before.statuses.join();
       if (filtered) void refilter(now);
-      else if (now.sort !== before.sort || now.descending !== before.descending) table.arrange(mask, now.sort, now.descending);
+      else if (now.sort !== before.sort || now.descending !== before.descending) parts?.arrange(mask, now);
       if (!before || now.zone !== before.zone) rezone(now.zone, before !== null);
       if (!before || String(now.folded) !== String(before.folded)) refold(now.folded);
       if (!before || String(now.hosts) !== String(before.hosts) || String(now.charts) !== String(before.charts) || (now.charts === null) !== (before.charts === null)) void machine.apply(now.hosts, now.charts);
       if (!before || String(now.range) !== String(before.range)) applyRange(now.range);
       if (!before || now.test !== before.test) select(now.test, before === null);
-      else if (now.attachment !== before.attachment || now.level !== before.level || now.find !== before.find) attachments.look(now);
+      else if (now.attachment !== before.attachment || now.level !== before.level || now.find !== before.find) parts?.look(now);
     },
   };
 
@@ -182,6 +170,8 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     /** @type {Uint8Array|null} */
     let hits = null;
     if (pattern) {
+      const { makeMatcher, PatternError } = await import("../matcher.js");
+      matcher ??= makeMatcher(() => tests.names.map((_, i) => searchText(tests, i)));
       try {
         hits = await matcher.match(pattern.source, pattern.flags);
       } catch (error) {
@@ -191,23 +181,18 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
       }
       if (state().text !== now.text) return;
     }
-    const { sort, descending, ...wanted } = state();
-    const result = applyFilter(tests, wanted, hits);
+    const result = applyFilter(tests, state(), hits);
     mask = result.mask;
     filter.result(mask ? result.count : null, null);
     timeline.update({ mask });
-    table.arrange(mask, sort, descending);
+    parts?.arrange(mask, state());
   }
 
   /** @param {import("../lib/times.js").Zone} value @param {boolean} again */
   function rezone(value, again) {
     zones.show(value);
     timeline.update({ zone: value });
-    if (!again) return;
-    findings.render();
-    workers.render();
-    table.refresh();
-    attachments.refresh();
+    if (again) parts?.rezone();
   }
 
   /** @param {readonly string[]} folded */
@@ -223,10 +208,11 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     if (Math.abs(now.from_ms - wanted.from_ms) > 2 || Math.abs(now.to_ms - wanted.to_ms) > 2) timeline.setRange(wanted);
   }
 
-  function lookAtDetails() {
-    look = false;
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    attachments.element.scrollIntoView({ block: "nearest", behavior: calm ? "instant" : "smooth" });
+  function showSelected() {
+    void parts?.select(selected).then(() => {
+      if (look) parts?.lookAtDetails();
+      look = false;
+    });
   }
 
   /** @param {string} name @param {boolean} first the address came with it */
@@ -234,11 +220,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     selected = name ? (byName.get(name) ?? -1) : -1;
     timeline.update({ selected });
     live.textContent = selected < 0 ? "" : `${TEST_STATUS[tests.status[selected]].label}: ${splitName(tests.names[selected]).short}`;
-    findings.select(selected);
-    table.select(selected);
-    void attachments.show(selected).then(() => {
-      if (look) lookAtDetails();
-    });
+    showSelected();
     if (selected >= 0) {
       if (!first) show(selected, 0);
       else if (state().range === null) show(selected, 0);

@@ -14,6 +14,7 @@ import { statusBadge } from "./icons.js";
 /** @typedef {import("../lib/filter.js").SortKey} SortKey */
 
 const ROW = 28;
+const MOST_HEIGHT = 440;
 const SPARE = 8;
 
 /** @type {{key: SortKey, label: string}[]} */
@@ -54,10 +55,23 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
   const count = h("span", { class: C.muted, role: "status" });
   const element = h("section", { class: C.section, id: "tests" }, h("div", { class: C.groupHead }, h("h2", null, "Tests"), count), empty, box);
 
-  box.addEventListener("scroll", () => render(false), { passive: true });
-  new ResizeObserver(() => render(false)).observe(box);
+  // Known without asking: a question about sizes while the page is being built costs a layout of all of it.
+  let scrolled = 0;
+  let tall = MOST_HEIGHT;
+  box.addEventListener(
+    "scroll",
+    () => {
+      scrolled = box.scrollTop;
+      render(false);
+    },
+    { passive: true },
+  );
+  new ResizeObserver(([{ contentRect }]) => {
+    tall = contentRect.height || MOST_HEIGHT;
+    render(false);
+  }).observe(box);
   body.addEventListener("keydown", (event) => {
-    const page = Math.max(1, Math.floor(box.clientHeight / ROW) - 2);
+    const page = Math.max(1, Math.floor(tall / ROW) - 2);
     const to = { ArrowDown: active + 1, ArrowUp: active - 1, PageDown: active + page, PageUp: active - page, Home: 0, End: order.length - 1 }[event.key];
     if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
@@ -70,9 +84,11 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
   /** @param {number} at */
   function reveal(at) {
     const top = at * ROW;
-    const room = box.clientHeight - ROW * 2;
-    if (top < box.scrollTop) box.scrollTop = top;
-    else if (top > box.scrollTop + room) box.scrollTop = top - room;
+    const room = tall - ROW * 2;
+    if (top < scrolled) scrolled = top;
+    else if (top > scrolled + room) scrolled = top - room;
+    else return;
+    box.scrollTop = scrolled;
   }
 
   /** @param {number} at @returns {HTMLButtonElement|null} */
@@ -82,8 +98,8 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
 
   /** @param {boolean} anew */
   function render(anew) {
-    const from = Math.max(0, Math.floor(box.scrollTop / ROW) - SPARE);
-    const to = Math.min(order.length, Math.ceil((box.scrollTop + box.clientHeight) / ROW) + SPARE);
+    const from = Math.max(0, Math.floor(scrolled / ROW) - SPARE);
+    const to = Math.min(order.length, Math.ceil((scrolled + tall) / ROW) + SPARE);
     if (!anew && from === first && to === last) return;
     first = from;
     last = to;

@@ -18,6 +18,9 @@ import { makeTip } from "./tip.js";
 /** @typedef {ReturnType<typeof import("./machine.js").makeMachine>} Machine */
 /** @typedef {import("../lib/times.js").Zone} Zone */
 
+/** What waits for the first frame waits no longer than this: tabs in the background have no frames. */
+const UNSEEN_MS = 1500;
+
 /**
  * Everything that a frame is drawn from.
  * @typedef {object} Scene
@@ -76,6 +79,13 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
   );
 
   let queued = 0;
+  /** @type {() => void} */
+  let said;
+  /** The first frame is on its way to the screen, or nobody looks. */
+  const drawn = new Promise((resolve) => {
+    said = () => setTimeout(resolve, 0);
+    setTimeout(resolve, UNSEEN_MS);
+  });
   function schedule() {
     if (!queued) queued = requestAnimationFrame(draw);
   }
@@ -83,12 +93,14 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
   function draw() {
     queued = 0;
     if (scene.width < 20) return;
-    performance.mark("frame");
+    const start = performance.now();
     overview.draw(scene);
     lanes.draw(scene);
     machine?.draw(scene);
-    performance.measure("timeline frame", "frame");
-    performance.clearMarks("frame");
+    // Only the last one is kept: there may be thousands.
+    performance.clearMeasures("timeline frame");
+    performance.measure("timeline frame", { start });
+    said();
   }
 
   /** @param {Range} range */
@@ -182,6 +194,7 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
 
   return {
     element: plot,
+    drawn,
     /** @param {Machine} made */
     setMachine(made) {
       machine = made;

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands around the timeline: findings, the selected test, the table.  Loaded and made after the first frame, so
+// that the timeline waits for none of it.
+import { detailsSource } from "../blobs.js";
+import { fill } from "../dom.js";
+import { overStretch } from "../lib/window.js";
+import { makeDetails } from "./details.js";
+import { makeFailures } from "./failures.js";
+import { makeTable } from "./table.js";
+import { makeTeller } from "./telling.js";
+import { makeWorkers } from "./workers.js";
+import { addressOf } from "../store.js";
+
+/** @typedef {import("../lib/urlstate.js").ViewState} ViewState */
+
+/** Charts that are told of a single test. */
+const IN_BRIEF = ["cpu", "memory", "disk"];
+
+/**
+ * @param {{tests: import("../lib/testset.js").TestSet, stats: import("../lib/types.js").StatsJson|null, details: import("../lib/types.js").Artifact|null,
+ *   job: import("../lib/types.js").Job, lanes: readonly import("../lib/gaps.js").LaneTime[], gaps: readonly import("../lib/gaps.js").Gap[],
+ *   side: HTMLElement, below: HTMLElement, machine: ReturnType<typeof import("./machine.js").makeMachine>,
+ *   state: () => ViewState, set: (change: Partial<ViewState>) => void, onSelect: (test: number) => void, onPick: (test: number) => void,
+ *   onClose: () => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void}} options
+ */
+export function makeRunParts({ tests, stats, details, job, lanes, gaps, side, below, machine, state, set, onSelect, onPick, onClose, onStep, onShow }) {
+  const zone = () => state().zone;
+  const { linkOf, markdownOf } = makeTeller({ tests, job, zone });
+  const findings = makeFailures({ tests, stats, zone, onSelect: onPick, linkOf, markdownOf });
+  const workers = makeWorkers({ tests, lanes, gaps, zone, hrefOf: addressOf, set });
+  const attachments = makeDetails({
+    tests,
+    source: details && detailsSource(details),
+    state,
+    set,
+    onSelect: (i) => (i < 0 ? onClose() : onSelect(i)),
+    onStep,
+    onShow,
+    linkOf,
+    markdownOf: (i, traceback) => markdownOf([i], traceback || (stats?.failures.find((failure) => failure.name === tests.names[i])?.details ?? []).join("\n")),
+    machineOf: (i) => {
+      const host = machine.first();
+      return host ? overStretch(host.dstat, host.usual.filter((chart) => IN_BRIEF.includes(chart.key)), tests.start[i], tests.end[i]) : [];
+    },
+  });
+  const table = makeTable({ tests, zone, onSelect, onSort: (sort, descending) => set({ sort, descending }) });
+  fill(side, findings.element, workers.element);
+  fill(below, attachments.element, table.element);
+
+  return {
+    showMachine: attachments.showMachine,
+    look: attachments.look,
+    /** @param {Uint8Array|null} mask @param {ViewState} now */
+    arrange: (mask, now) => table.arrange(mask, now.sort, now.descending),
+    rezone() {
+      findings.render();
+      workers.render();
+      table.refresh();
+      attachments.refresh();
+    },
+    /** @param {number} i */
+    select(i) {
+      findings.select(i);
+      table.select(i);
+      return attachments.show(i);
+    },
+    lookAtDetails() {
+      const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      attachments.element.scrollIntoView({ block: "nearest", behavior: calm ? "instant" : "smooth" });
+    },
+  };
+}
