@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -22,6 +22,7 @@ from stackviz_deployer.model import (
     InputFile,
     Job,
     Limits,
+    ListedFile,
     ParsedArtifact,
     ParseRequest,
     ParseResult,
@@ -31,6 +32,9 @@ log = Logger()
 
 AT_ONCE = 4
 """Pieces of work of one task."""
+
+FETCHES = 6
+"""Files of one piece that are fetched side by side: a report can be hundreds of small ones."""
 
 PARSE_SHARE = 0.8
 """Of the time that is left when a parser begins: one that hangs must not cost what the others made."""
@@ -135,17 +139,7 @@ class Workbench:
         directory = self._scratch / str(piece.number)
         out_dir = directory / "out"
         out_dir.mkdir(parents=True)
-        inputs = []
-        for number, file in enumerate(piece.wanted.files):
-            into = directory / str(number)
-            await self._tools.fetcher.fetch(
-                file.url,
-                into,
-                max_bytes=share.max_bytes,
-                timeout_s=self._tools.limits.fetch_seconds,
-                on_bytes=self._meter.received,
-            )
-            inputs.append(InputFile(path=str(into), name=file.path))
+        inputs = await self._fetch_all(piece.wanted.files, directory, share.max_bytes)
         options: dict[str, Any] = {"job_name": self._job.name}
         if self._job.finished_ms is not None:
             options["reference_ms"] = self._job.finished_ms
@@ -158,6 +152,34 @@ class Workbench:
             max_bytes=share.max_bytes // len(inputs),
             options=options,
         )
+
+    async def _fetch_all(
+        self, files: Sequence[ListedFile], directory: Path, max_bytes: int
+    ) -> list[InputFile]:
+        """The files, in their order.  No new one is begun when ``max_bytes`` have come of all together."""
+        slots = DeferredSemaphore(FETCHES)
+        left = max_bytes
+
+        async def fetch(number: int, file: ListedFile) -> InputFile:
+            nonlocal left
+            into = directory / str(number)
+            await slots.acquire()
+            try:
+                if left <= 0:
+                    raise TooLargeError(f"{file.path}: the files before it have {max_bytes} bytes already")
+                fetched = await self._tools.fetcher.fetch(
+                    file.url,
+                    into,
+                    max_bytes=left,
+                    timeout_s=self._tools.limits.fetch_seconds,
+                    on_bytes=self._meter.received,
+                )
+                left -= fetched.size
+            finally:
+                slots.release()
+            return InputFile(path=str(into), name=file.path)
+
+        return await together([fetch(number, file) for number, file in enumerate(files)])
 
     async def _parse(self, piece: Piece, request: ParseRequest) -> ParseResult:
         self._meter.enter(piece.number, "parsing")

@@ -20,7 +20,7 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.jobs.pipeline import MAX_WARNINGS, Pipeline
 from stackviz_deployer.jobs.uploads import UploadOpener
-from stackviz_deployer.jobs.workbench import AT_ONCE, MAX_ARTIFACTS
+from stackviz_deployer.jobs.workbench import AT_ONCE, FETCHES, MAX_ARTIFACTS
 from stackviz_deployer.model import Job, Limits, ParseResult, Task, TaskId, TaskState
 from stackviz_deployer.parsers import dstat as real_dstat
 from stackviz_deployer.parsers import subunit as real_subunit
@@ -94,6 +94,37 @@ class PipelineTestCase(SynchronousTestCase):
 
     def types(self, outcome):
         return [(a.artifact_type, a.artifact_name) for a, _ in outcome.artifacts]
+
+
+class ManyFilesTests(PipelineTestCase):
+    """A JUnit report is one run, and can be hundreds of files."""
+
+    def setUp(self):
+        super().setUp()
+        self.paths = [f"TEST-{number:02}.xml" for number in range(20)]
+        self.listing = FakeListing(*self.paths)
+        self.cpu = FakeCpu(junit=lambda request: made(request, "subunit", name="junit"))
+        self.limits = Limits(artifact_bytes=100, total_bytes=400)
+
+    def test_a_few_are_fetched_side_by_side(self):
+        waits = {path: Deferred() for path in self.paths}
+        self.fetcher.bodies = {ROOT + path: wait for path, wait in waits.items()}
+        d = self.start()
+        self.assertEqual(len(self.fetcher.fetched), FETCHES)
+        waits[self.paths[0]].callback(b"1")
+        self.assertEqual(len(self.fetcher.fetched), FETCHES + 1)
+        for path in reversed(self.paths[1:]):
+            waits[path].callback(b"1")
+        self.successResultOf(d)
+        (request,) = self.cpu.requests
+        self.assertEqual([file.name for file in request.inputs], self.paths)
+        self.clean()
+
+    def test_together_they_stay_within_the_limit(self):
+        self.fetcher.bodies = {ROOT + path: b"x" * 30 for path in self.paths}
+        error = self.failure(TooLargeError)
+        self.assertIn("the files before it have 100 bytes already", error.message)
+        self.assertEqual([limit for _, limit, _ in self.fetcher.fetched], [100, 70, 40, 10])
 
 
 class GoodJobTests(PipelineTestCase):
