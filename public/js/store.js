@@ -73,6 +73,9 @@ export function setOrigin(ms) {
   origin_ms = ms;
 }
 
+/** NaN until it is known. */
+export const getOrigin = () => origin_ms;
+
 /** The stretch of time that is shown, as moments; null = all of it, or no run is known. @returns {{from_ms: number, to_ms: number}|null} */
 export function rangeMs() {
   const { range } = state;

@@ -147,17 +147,6 @@ test("by keys alone: failures, filter, table", { skip, timeout: 60000 }, async (
   await close();
 });
 
-test("the console shows its sections and, on demand, their lines", { skip, timeout: 60000 }, async () => {
-  const { page, troubles, close } = await openPage(browser);
-  await page.goto(site);
-  const section = page.locator(".console details").nth(1);
-  await section.locator("summary").click();
-  await section.locator(".line").first().waitFor();
-  assert.ok((await section.locator(".line").count()) > 1);
-  assert.deepEqual(troubles, []);
-  await close();
-});
-
 test("on a narrow and dark screen nothing sticks out", { skip, timeout: 60000 }, async () => {
   const { page, troubles, close } = await openPage(browser, { viewport: { width: 360, height: 740 }, colorScheme: "dark", hasTouch: true });
   for (const address of [`${daemon.url}/`, `${daemon.url}/?q=sample`, site]) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { blocksOf, consoleLines, findDetails, severity } from "../../public/js/lib/blocks.js";
+import { blocksOf, findDetails } from "../../public/js/lib/blocks.js";
 import { parseDstat } from "../../public/js/lib/dstat.js";
 import { chartsOf, columnEdges, reduceColumns, rowAt, sampleRange, total } from "../../public/js/lib/metrics.js";
 import { DEFAULT_STATE, formatState, parseState } from "../../public/js/lib/urlstate.js";
@@ -91,17 +91,6 @@ test("details out of any block: the first, the last, one in the middle", () => {
   assert.equal(findDetails(`{\n${line}\n}`, "other"), null);
   assert.equal(findDetails("{\n}\n", odd), null);
   assert.deepEqual(findDetails('"caf\\u00e9":{"a":"b"},\n', "café"), { a: "b" });
-});
-
-test("lines out of a span of console blocks, heads passed over", () => {
-  const text = '{"status":"FAILURE","remaining":[],"scripts":[\n{"name":"setup","lines":[\n{"date":"2016-02-05 10:00:00.123","line":"a, }"},\n{"date":"","line":"b"}\n]},\n{"name":"x","lines":[\n{"date":"","line":"c"}\n]}]}\n';
-  assert.deepEqual(consoleLines(text, 40).map((line) => [line.number, line.text]), [[40, "a, }"], [41, "b"], [42, "c"]]);
-});
-
-test("severity by words, not by parts of them", () => {
-  assert.equal(severity("2016 ERROR nova"), "error");
-  assert.equal(severity("0 errors, TERROR"), "plain");
-  assert.equal(severity("WARNING: x"), "warning");
 });
 
 test("the state survives its own address", () => {

@@ -43,36 +43,3 @@ export function findDetails(text, name) {
   }
   return null;
 }
-
-/** @typedef {{number: number, date: string, text: string}} ConsoleLine number counts from 0 over the whole console */
-
-const ENTRY = '{"date":';
-
-/**
- * The lines in a span of blocks of `console`; section heads and brackets between them are passed over.
- * @param {string} text
- * @param {number} first number of the first line
- * @returns {ConsoleLine[]}
- */
-export function consoleLines(text, first) {
-  const lines = [];
-  let number = first;
-  for (const row of text.split("\n")) {
-    if (!row.startsWith(ENTRY)) continue;
-    const { date, line } = JSON.parse(row.endsWith(",") ? row.slice(0, -1) : row);
-    lines.push({ number, date: date ?? "", text: line });
-    number += 1;
-  }
-  return lines;
-}
-
-/** @typedef {"error"|"warning"|"plain"} Severity */
-
-/**
- * @param {string} text
- * @returns {Severity}
- */
-export function severity(text) {
-  if (/\b(?:ERROR|CRITICAL|FATAL|Traceback|FAILED)\b/.test(text)) return "error";
-  return /\b(?:WARN|WARNING)\b/.test(text) ? "warning" : "plain";
-}

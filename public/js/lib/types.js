@@ -68,7 +68,7 @@
 
 /** @typedef {{count: number, start: string|null, end: string|null, total_duration: number, failures: FailureJson[], skips: SkipJson[], warnings?: string[]}} StatsJson */
 
-/** @typedef {{name: string, first: number, count: number, start_ms: number|null, end_ms: number|null}} SectionJson */
+/** @typedef {{name: string, first: number, count: number, start_ms: number|null, end_ms: number|null, levels?: Record<string, number>}} SectionJson */
 
 /**
  * The index of a blob that can be read by block; each block is

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every line of a console, in chunks of its text as it comes: which lines a question fits, and the level of each.
+// What is searched is a line's text alone, never its date or the JSON around it.
+import { ENTRY, LEVELS } from "./consolelines.js";
+
+/** @typedef {{text: string, exact: boolean, pattern: boolean}} Question exact: capitals count */
+
+const OPEN = '","line":"';
+const SUFFIXES = LEVELS.map((level) => (level ? `","level":"${level}` : ""));
+
+/** Numbers that grow: arrays of objects would take five times as much. */
+class Numbers {
+  constructor() {
+    this.array = new Uint32Array(1024);
+    this.length = 0;
+  }
+
+  /** @param {number} value */
+  push(value) {
+    if (this.length === this.array.length) {
+      const larger = new Uint32Array(this.length * 2);
+      larger.set(this.array);
+      this.array = larger;
+    }
+    this.array[this.length++] = value;
+  }
+
+  done() {
+    return this.array.slice(0, this.length);
+  }
+}
+
+/**
+ * Whether a text fits; throws SyntaxError for an expression that is none.
+ * @param {Question} question
+ * @returns {(text: string) => boolean}
+ */
+export function tester({ text, exact, pattern }) {
+  if (pattern) {
+    const expression = new RegExp(text, exact ? "" : "i");
+    return (line) => expression.test(line);
+  }
+  if (exact) return (line) => line.includes(text);
+  const wanted = text.toLowerCase();
+  return (line) => line.toLowerCase().includes(wanted);
+}
+
+/**
+ * @param {Question|null} question null: levels alone
+ * @param {number} lines how many there are
+ */
+export function makeScan(question, lines) {
+  const hits = new Numbers();
+  const levels = new Uint8Array(lines);
+  const fits = question ? tester(question) : null;
+  // In the escaped text a needle stands escaped: where this is not found, the line need not be looked at.
+  const needle = question && !question.pattern ? JSON.stringify(question.exact ? question.text : question.text.toLowerCase()).slice(1, -1) : "";
+  let number = 0;
+  let rest = "";
+
+  /** @param {string} text whole rows */
+  function scan(text) {
+    let searched = "";
+    let next = -1;
+    if (needle && question) {
+      searched = question.exact ? text : text.toLowerCase();
+      // Letters that change their length with their case: no place of the one is a place of the other.
+      if (searched.length !== text.length) searched = "";
+      else next = searched.indexOf(needle);
+    }
+    for (let start = 0; start < text.length; ) {
+      let end = text.indexOf("\n", start);
+      if (end < 0) end = text.length;
+      if (text.startsWith(ENTRY, start)) {
+        const close = text.charCodeAt(end - 1) === 44 ? end - 3 : end - 2;
+        const level = levelAt(text, close);
+        levels[number] = level;
+        if (fits) {
+          let look = !needle || !searched;
+          if (searched) {
+            while (next >= 0 && next < start) next = searched.indexOf(needle, start);
+            look = next >= 0 && next < end;
+          }
+          if (look && fits(lineText(text, start, level ? close - SUFFIXES[level].length : close))) hits.push(number);
+        }
+        number += 1;
+      }
+      start = end + 1;
+    }
+  }
+
+  return {
+    /** @param {string} chunk of the console's text */
+    feed(chunk) {
+      const end = chunk.lastIndexOf("\n");
+      if (end < 0) {
+        rest += chunk;
+        return;
+      }
+      scan(rest + chunk.slice(0, end));
+      rest = chunk.slice(end + 1);
+    },
+    done() {
+      if (rest) scan(rest);
+      rest = "";
+      return { hits: hits.done(), levels, lines: number };
+    },
+  };
+}
+
+/** @param {string} text @param {number} close where its last string ends */
+function levelAt(text, close) {
+  const code = text.charCodeAt(close - 1);
+  // The last letters of WARNING, ERROR and CRITICAL.
+  const level = code === 71 ? 1 : code === 82 ? 2 : code === 76 ? 3 : 0;
+  return level && text.startsWith(SUFFIXES[level], close - SUFFIXES[level].length) ? level : 0;
+}
+
+/** @param {string} text @param {number} start of the row @param {number} end of the line's string */
+function lineText(text, start, end) {
+  const from = text.indexOf(OPEN, start) + OPEN.length;
+  const raw = text.slice(from, end);
+  return raw.includes("\\") ? JSON.parse(`"${raw}"`) : raw;
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// The console in the browser: of 200,000 lines any can be linked to, found, selected and copied.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openPage, skip, startBrowser, startDaemon } from "./daemon.js";
+
+const LINES = 200000;
+const HOSTILE = "<img src=x onerror=alert(1)> \u202e txt.exe";
+
+/** @type {Awaited<ReturnType<typeof startDaemon>>} */
+let daemon;
+/** @type {import("playwright-core").Browser} */
+let browser;
+let site = "";
+
+/** @param {number} n from 0 */
+function lineText(n) {
+  if (n === 1000) return HOSTILE;
+  if (n === 1001) return "10 %\r50 %\r100 % done";
+  if (n === 1002) return `long ${"y".repeat(9000)} end`;
+  if (n % 1000 === 7) return `2016-06-01 12:00:00.000 1 ERROR nova.compute [-] needle ${n} "quoted" back\\slash`;
+  if (n % 1000 === 8) return "    what belongs to it";
+  return `2016-06-01 12:00:00.000 1 INFO nova line ${n}`;
+}
+
+/** @param {string} name @param {string} text */
+async function upload(name, text) {
+  const { uuid } = await (await fetch(`${daemon.url}/api/upload?name=${name}`, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: text })).json();
+  for (;;) {
+    const { status, message } = await (await fetch(`${daemon.url}/api/status`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ q: uuid }) })).json();
+    if (status === "finished") return `${daemon.url}/s/${uuid}/`;
+    assert.notEqual(status, "error", message);
+    await new Promise((done) => {
+      setTimeout(done, 100);
+    });
+  }
+}
+
+before(async () => {
+  if (skip) return;
+  daemon = await startDaemon();
+  browser = await startBrowser();
+  const start = Date.UTC(2016, 5, 1, 12);
+  const rows = Array.from({ length: LINES }, (_, n) => `${new Date(start + n * 10).toISOString().replace("T", " ").slice(0, 23)} | ${lineText(n)}`);
+  site = await upload("console.html", `${rows.join("\n").replace(/&/g, "&amp;")}\n`);
+});
+
+after(async () => {
+  await browser?.close();
+  await daemon?.stop();
+});
+
+/** @param {import("playwright-core").Page} page @param {number} number as it is written */
+const row = (page, number) => page.locator(`.line[data-line="${number - 1}"]:not(.coming)`);
+
+test("a link leads to its lines, which stay selected; few lines are elements", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  await page.goto(`${site}#L150000-L150003`);
+  await row(page, 150000).waitFor();
+  assert.equal(await page.locator(".line.selected").count(), 4);
+  assert.ok((await page.locator(".line").count()) < 120);
+  assert.ok(await row(page, 150000).evaluate((line) => {
+    const box = line.closest(".console-lines")?.getBoundingClientRect();
+    const { top, bottom } = line.getBoundingClientRect();
+    return box !== undefined && top >= box.top && bottom <= box.bottom;
+  }));
+  await page.locator(".console-lines").focus();
+  await page.keyboard.press("End");
+  await row(page, LINES).waitFor();
+  await page.keyboard.press("Home");
+  await row(page, 1).waitFor();
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("each line is reached by the bar and by the wheel, in order and without gaps", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  await page.goto(site);
+  await row(page, 1).waitFor();
+  const list = page.locator(".console-lines");
+  await list.evaluate((box) => {
+    box.scrollTop = box.scrollHeight / 2;
+  });
+  await row(page, LINES / 2).waitFor();
+  await list.hover();
+  for (let n = 0; n < 10; n += 1) await page.mouse.wheel(0, 400);
+  await page.waitForTimeout(400);
+  const numbers = await page.locator(".line").evaluateAll((lines) => lines.map((line) => Number(/** @type {HTMLElement} */ (line).dataset.line)));
+  assert.ok(numbers[0] > LINES / 2 + 100 && numbers[0] < LINES / 2 + 400, String(numbers[0]));
+  numbers.forEach((number, i) => assert.equal(number, numbers[0] + i));
+  await list.evaluate((box) => {
+    box.scrollTop = box.scrollHeight;
+  });
+  await row(page, LINES).waitFor();
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("search counts exactly, steps through the hits, and is in the address", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  await page.goto(site);
+  const field = page.getByRole("searchbox", { name: "Search the whole console" });
+  const note = page.locator(".console-note");
+  await field.fill("NEEDLE");
+  await note.getByText(/^1 of 200 lines$/).waitFor();
+  await row(page, 8).and(page.locator(".current")).waitFor();
+  await field.press("Enter");
+  await note.getByText(/^2 of 200 lines$/).waitFor();
+  await row(page, 1008).and(page.locator(".current")).waitFor();
+  await field.press("Shift+Enter");
+  await field.press("Shift+Enter");
+  await row(page, 199008).waitFor();
+  await page.waitForFunction(() => /log-find=NEEDLE/.test(location.hash));
+  await page.getByRole("button", { name: "Capitals count" }).click();
+  await note.getByText("no line has it").waitFor();
+  await page.getByRole("button", { name: "Capitals count" }).click();
+  await page.getByRole("button", { name: "Regular expression" }).click();
+  await field.fill('needle \\d*5007 "q');
+  await note.getByText(/ of 20 lines$/).waitFor();
+  await page.getByRole("button", { name: "Show only the lines with it" }).click();
+  await page.waitForFunction(() => document.querySelectorAll(".line").length === 20);
+  await page.reload();
+  await page.waitForFunction(() => document.querySelectorAll(".line:not(.coming)").length === 20);
+  await field.fill("(");
+  await page.locator(".console-note.bad-text").waitFor();
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("an expression that never ends is ended", { skip, timeout: 60000 }, async () => {
+  const { page, close } = await openPage(browser);
+  await page.goto(`${site}#log-find=${encodeURIComponent("(y+)+$")}&log-regex`);
+  await page.locator(".console-note").getByText("It takes too long").waitFor({ timeout: 30000 });
+  await row(page, 1).waitFor();
+  await close();
+});
+
+test("errors alone keep the lines that continue them", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  await page.goto(site);
+  await page.getByLabel("Least level of lines").selectOption("error");
+  await row(page, 8).waitFor();
+  await page.waitForFunction(() => {
+    const lines = [...document.querySelectorAll(".line")].map((line) => Number(/** @type {HTMLElement} */ (line).dataset.line));
+    return lines.length > 10 && lines.every((n) => [7, 8].includes(n % 1000)) && lines[0] === 7 && lines[1] === 8;
+  });
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("a stretch of any length is copied, and its link", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser, { permissions: ["clipboard-read", "clipboard-write"] });
+  await page.goto(site);
+  await row(page, 3).locator(".line-number").click();
+  await page.waitForFunction(() => location.hash === "#L3");
+  await page.getByRole("textbox", { name: "Go to line, or select lines" }).fill("3-60000");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => location.hash === "#L3-L60000");
+  await page.getByRole("button", { name: "Copy the selected lines" }).click();
+  await page.getByText("✓ copied").waitFor();
+  const copied = (await page.evaluate(() => navigator.clipboard.readText())).split("\n");
+  assert.equal(copied.length, 60000 - 2);
+  assert.equal(copied[0], lineText(2));
+  assert.equal(copied[7 - 2], lineText(7));
+  assert.equal(copied.at(-1), lineText(59999));
+  await page.goBack();
+  await page.waitForFunction(() => document.querySelectorAll(".line.selected").length === 1);
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("markup and marks of direction are text; overwritten and long lines are folded", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser, { viewport: { width: 360, height: 740 }, colorScheme: "dark", hasTouch: true });
+  await page.goto(`${site}#L1002`);
+  await row(page, 1001).waitFor();
+  const folded = row(page, 1002).locator(".line-text");
+  assert.match((await folded.textContent()) ?? "", /^100 % done/);
+  await folded.getByRole("button", { name: "2 earlier states" }).click();
+  assert.match((await folded.textContent()) ?? "", /^10 %␍50 %/);
+  const long = row(page, 1003).locator(".line-text");
+  await long.getByRole("button", { name: /show all/ }).click();
+  assert.match((await long.textContent()) ?? "", /y end$/);
+  assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360);
+  assert.deepEqual(troubles, []);
+  await close();
+});
