@@ -13,7 +13,7 @@ import orjson
 from stackviz_deployer.errors import ParseError
 from stackviz_deployer.model import ParseRequest, ParseResult
 from stackviz_deployer.parsers.decode import Decoder
-from stackviz_deployer.parsers.wanted import MAX_DEPTH, Answer, chooser, is_name, quoted
+from stackviz_deployer.parsers.wanted import MAX_DEPTH, MAX_NAME, Answer, chooser, is_name, quoted
 
 
 def parse(request: ParseRequest) -> ParseResult:
@@ -78,7 +78,9 @@ def _files(tree: list[Any], root: str, fits: Callable[[str, str], bool]) -> tupl
                     folders.append((path, url, name, depth + 1, children))
             elif entry.get("mimetype") != "application/directory" and isinstance(name, str):
                 seen += 1
-                if near and fits(path, name) and is_name(name) and path + name not in told:
+                if not near or len(name) > MAX_NAME:  # globs are for names, not for megabytes
+                    continue
+                if fits(path, name) and is_name(name) and path + name not in told:
                     told.add(path + name)
                     answer.add(path=path + name, url=url + quoted(name), size=_size(entry.get("size")))
     return answer, seen
