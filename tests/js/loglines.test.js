@@ -41,7 +41,7 @@ test("empty cells are no zeros, signs and exponents are read", () => {
   const text = ['"memory_tracker"', '"system","memory usage",,"load avg",', '"time","used","free","1m","odd"', "01-06 12:00:00,100,,1e3,-2.5", "01-06 12:00:20,,5,  ,.5", "01-06 12:00:40,300,7,2,x", "01-06 12:01:00,12345678901234567890,8"].join("\n");
   const dstat = parseDstat(text, Date.UTC(2016, 5, 1));
   assert.ok(dstat);
-  assert.deepEqual([...(dstat.columns.get("memory_usage/used") ?? [])], [100, NaN, 300, Math.fround(12345678901234567890)]);
+  assert.deepEqual([...(dstat.columns.get("memory_usage/used") ?? [])], [100, NaN, 300, Math.fround(1.2345678901234567e19)]);
   assert.deepEqual([...(dstat.columns.get("load_avg/1m") ?? [])], [1000, NaN, 2, NaN]);
   assert.deepEqual([...(dstat.columns.get("load_avg/odd") ?? [])], [-2.5, 0.5, NaN, NaN]);
   assert.deepEqual(chartsOf(dstat).map((chart) => chart.key), ["memory", "load"]);

@@ -78,9 +78,9 @@ test("filters: words, expressions, tag, duration, status, all together", () => {
 });
 
 test("what is an expression, and what is words", () => {
-  assert.deepEqual(patternOf("/a.b/i"), { source: "a.b", flags: "i" });
-  assert.deepEqual(patternOf("/a/b/"), { source: "a/b", flags: "" });
-  assert.deepEqual(patternOf("/half"), { source: "half", flags: "" });
+  assert.deepEqual(patternOf("/a.b/i"), { source: "a.b", flags: "mi" });
+  assert.deepEqual(patternOf("/a/b/"), { source: "a/b", flags: "m" });
+  assert.deepEqual(patternOf("/half"), { source: "half", flags: "m" });
   assert.equal(patternOf("/"), null);
   assert.equal(patternOf("a/b"), null);
 });

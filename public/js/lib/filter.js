@@ -13,12 +13,12 @@ import { TEST_STATUS, TEST_STATUSES } from "./status.js";
  */
 export function patternOf(text) {
   const match = /^\/(.+?)(?:\/(i?))?$/s.exec(text.trim());
-  return match ? { source: match[1], flags: match[2] ?? "" } : null;
+  return match ? { source: match[1], flags: `m${match[2] ?? ""}` } : null;
 }
 
-/** What words and expressions are looked for in. @param {TestSet} tests @param {number} i */
+/** What an expression is tried on: the name and each tag in a line of its own, so that ^ and $ mean their ends. @param {TestSet} tests @param {number} i */
 export function searchText(tests, i) {
-  return tests.tags[i].length ? `${tests.names[i]} ${tests.tags[i].join(" ")}` : tests.names[i];
+  return tests.tags[i].length ? `${tests.names[i]}\n${tests.tags[i].join("\n")}` : tests.names[i];
 }
 
 /**
