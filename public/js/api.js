@@ -111,6 +111,11 @@ export async function upload(files, signal) {
   }
 }
 
+/** The sites that this server made last. @returns {Promise<Status[]>} */
+export async function recent() {
+  return (await (await request("/api/recent", {})).json()).sites;
+}
+
 /**
  * @param {string} uuid
  * @param {AbortSignal} [signal]

@@ -4,8 +4,9 @@ import { list, scrape } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 import { C } from "./lib/classes.js";
 import { goPath, goQuery } from "./lib/goquery.js";
-import { lookupTitle, missingView } from "./views/ending.js";
 import { messageOf } from "./message.js";
+import { askingView } from "./views/asking.js";
+import { lookupTitle, missingView } from "./views/ending.js";
 import { answerView } from "./views/joblist.js";
 import { notice, skeleton } from "./views/notice.js";
 import { watch } from "./watch.js";
@@ -36,7 +37,7 @@ async function go() {
     return;
   }
   document.title = `${query} · StackViz`;
-  fill(main, skeleton(6, `Looking up ${query}`));
+  fill(main, h("h1", { class: C.query }, query), askingView(query, null));
   try {
     const answer = await list(query);
     const [only] = answer.results;

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first page: paste anything, pick a job.
 import { C } from "./lib/classes.js";
-import { list, scrape, upload } from "./api.js";
+import { list, recent, scrape, upload } from "./api.js";
 import { byId, fill } from "./dom.js";
-import { lookupTitle } from "./views/ending.js";
+import { counted } from "./lib/ticks.js";
 import { messageOf } from "./message.js";
+import { askingView } from "./views/asking.js";
+import { lookupTitle } from "./views/ending.js";
 import { answerView } from "./views/joblist.js";
-import { notice, skeleton } from "./views/notice.js";
+import { notice } from "./views/notice.js";
+import { recentView } from "./views/recent.js";
+import { keySheet } from "./views/sheet.js";
 import { sendingView, takeFiles } from "./views/upload.js";
 
 const form = byId("lookup");
 const box = /** @type {HTMLInputElement} */ (byId("q"));
 const results = byId("results");
+const said = byId("said");
 
 /** @type {AbortController|null} */
 let asking = null;
@@ -26,19 +31,30 @@ async function show() {
   document.title = query ? `${query} · StackViz` : "StackViz";
   results.setAttribute("aria-busy", String(query !== ""));
   fill(results);
-  if (!query) return;
+  said.textContent = "";
+  if (!query) {
+    void showRecent();
+    return;
+  }
   const mine = new AbortController();
   asking = mine;
-  fill(results, skeleton(6, `Looking up ${query}`));
+  fill(results, askingView(query, () => void ask("")));
   try {
     const answer = await list(query, mine.signal);
     if (asking !== mine) return;
     fill(results, answerView(answer, { query, onOpen: open, choiceHref: (q) => `/?q=${encodeURIComponent(q)}` }));
+    said.textContent = answer.choices?.length ? counted(answer.choices.length, "change") : counted(answer.results.length, "job");
   } catch (error) {
     if (asking !== mine) return;
     fill(results, notice("bad", lookupTitle(error), messageOf(error)));
   }
   results.setAttribute("aria-busy", "false");
+}
+
+/** An extra: a server that cannot say has none to show. */
+async function showRecent() {
+  const sites = await recent().catch(() => []);
+  if (asking === null && !document.body.classList.contains(C.asked) && sites.length > 0) fill(results, recentView(sites, Date.now()));
 }
 
 /**
@@ -70,7 +86,7 @@ async function send(files) {
     if (asking === mine) location.assign(`/s/${uuid}/`);
   } catch (error) {
     if (asking !== mine) return;
-    if (mine.signal.aborted) fill(results);
+    if (mine.signal.aborted) void show();
     else refuse(messageOf(error));
   }
   results.setAttribute("aria-busy", "false");
@@ -105,12 +121,43 @@ document.addEventListener("paste", (event) => {
   box.focus();
 });
 
+const sheet = keySheet(byId("help"), [
+  ["/", "to the look-up"],
+  ["Enter", "look up; on a job: open its site"],
+  ["↓ ↑", "the next, the previous job; from the look-up: the first"],
+  ["Ctrl+V", "anywhere on the page: into the look-up"],
+  ["?", "this list"],
+]);
+
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
-  event.preventDefault();
+  if (event.ctrlKey || event.metaKey || event.altKey || sheet.open) return;
+  if (event.target instanceof HTMLSelectElement || (event.target instanceof HTMLInputElement && event.key !== "ArrowDown")) return;
+  /** @type {Record<string, () => boolean>} each says whether the key was of use */
+  const does = { "/": toBox, "?": openSheet, ArrowDown: () => step(1), ArrowUp: () => step(-1) };
+  if (does[event.key]?.()) event.preventDefault();
+});
+
+function toBox() {
   box.focus();
   box.select();
-});
+  return true;
+}
+
+function openSheet() {
+  sheet.showModal();
+  return true;
+}
+
+/** To the next job, or the one before; before the first there is the box. @param {1|-1} by */
+function step(by) {
+  const jobs = [...results.querySelectorAll(`a.${C.jobOpen}, button.${C.jobOpen}`)];
+  const focused = document.activeElement;
+  const at = jobs.findIndex((one) => one === focused);
+  if (at < 0 && focused !== box) return false;
+  const next = at + by < 0 ? box : jobs[at + by];
+  if (next instanceof HTMLElement) next.focus();
+  return next !== undefined;
+}
 
 addEventListener("popstate", () => void show());
 // A page that comes back from the cache still has the button that was pressed.

@@ -13,7 +13,8 @@ const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", 
 const START_MS = 30000;
 const STOP_MS = 15000;
 
-const twistd = process.env.TWISTD ?? (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, "twistd")).find((file) => existsSync(file));
+/** The command, or undefined. */
+export const twistd = process.env.TWISTD ?? (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, "twistd")).find((file) => existsSync(file));
 
 /** Why the tests cannot run here, or false. */
 export const skip = !existsSync(CHROMIUM) ? "needs Debian's package chromium" : !twistd ? "needs twistd (set TWISTD, or activate the virtual environment)" : false;
@@ -34,13 +35,15 @@ function freePort() {
 /**
  * A daemon with an empty state directory of its own.
  * @param {string} [yaml] its configuration
- * @returns {Promise<{url: string, stop: () => Promise<void>}>}
+ * @param {string[]} [options] more of its command line
+ * @returns {Promise<{url: string, state: string, stop: () => Promise<void>}>}
  */
-export async function startDaemon(yaml) {
+export async function startDaemon(yaml, options = []) {
   const folder = await mkdtemp(join(tmpdir(), "stackviz-browser-"));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const args = ["-n", "--pidfile=", "stackviz-deployer", "--http", `tcp:${port}:interface=127.0.0.1`, "--state-dir", join(folder, "state")];
+  const state = join(folder, "state");
+  const args = ["-n", "--pidfile=", "stackviz-deployer", "--http", `tcp:${port}:interface=127.0.0.1`, "--state-dir", state, ...options];
   if (yaml !== undefined) {
     await writeFile(join(folder, "config.yaml"), yaml);
     args.push("--config", "config.yaml");
@@ -60,7 +63,7 @@ export async function startDaemon(yaml) {
   };
   for (const until = Date.now() + START_MS; ; ) {
     const up = await fetch(`${url}/health/live`).then((answer) => answer.ok, () => false);
-    if (up) return { url, stop };
+    if (up) return { url, state, stop };
     if (child.exitCode !== null || Date.now() > until) {
       await stop();
       throw new Error(`the daemon did not start:\n${log}`);
@@ -127,6 +130,11 @@ export function colours(canvas) {
  * @param {string} name
  */
 export async function themeColour(page, name) {
-  const hex = await page.evaluate((key) => getComputedStyle(document.documentElement).getPropertyValue(`--${key}`).trim(), name);
-  return [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)).join(",");
+  return await page.evaluate((key) => {
+    const probe = document.body.appendChild(document.createElement("i"));
+    probe.style.color = `var(--${key})`;
+    const colour = getComputedStyle(probe).color;
+    probe.remove();
+    return (colour.match(/\d+/g) ?? []).join(",");
+  }, name);
 }

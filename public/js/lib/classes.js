@@ -97,6 +97,7 @@ export const C = Object.freeze({
   plot: "plot",
   progress: "progress",
   query: "query",
+  recent: "recent",
   runChoice: "run-choice",
   runGrid: "run-grid",
   runHead: "run-head",

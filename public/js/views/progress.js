@@ -48,8 +48,7 @@ export function progressView(parent, { onCancel }) {
   let created_ms = Date.now();
   let stageShown = "";
   const tick = () => {
-    const s = Math.floor(Math.max(0, Date.now() - created_ms) / 1000);
-    elapsed.textContent = `${s < 60 ? `${s} s` : formatLength(s)} so far`;
+    elapsed.textContent = `${wholeSeconds(Date.now() - created_ms)} so far`;
   };
   const timer = setInterval(tick, 1000);
 
@@ -99,6 +98,12 @@ export function progressView(parent, { onCancel }) {
     const write = stage.unit === "bytes" ? formatBytes : (/** @type {number} */ n) => counted(n, "part");
     amount.textContent = total > 0 ? `${write(done)} of ${write(total)} · ` : done > 0 ? `${write(done)} · ` : "";
   }
+}
+
+/** 7 s, 1m 05s: what counts on by seconds. @param {number} ms */
+export function wholeSeconds(ms) {
+  const s = Math.floor(Math.max(0, ms) / 1000);
+  return s < 60 ? `${s} s` : formatLength(s);
 }
 
 /**

@@ -12,10 +12,12 @@ import { BETWEEN_CLASSES, FAIL, PASS, SKIP, UNFINISHED } from "../lib/status.js"
 
 const NAMES = ["surface", "ink", "muted", "line", "accent", "dim", "focus", "fill-pass", "fill-fail", "fill-skip", "fill-skip-soft", "fill-unfinished", "fill-idle", "fill-between", "metric-1", "metric-2", "metric-3", "metric-4"];
 
+const DARK = "(prefers-color-scheme: dark)";
+
 /** @returns {Theme} */
 export function readTheme() {
   const style = getComputedStyle(document.documentElement);
-  const css = Object.fromEntries(NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  const css = Object.fromEntries(NAMES.map((name) => [name, schemed(style.getPropertyValue(`--${name}`), isDark(style))]));
   const full = new Uint32Array(16).fill(pixel(css["fill-idle"]));
   const dim = pixel(css.dim);
   full[PASS] = pixel(css["fill-pass"]);
@@ -29,6 +31,17 @@ export function readTheme() {
   return { css, full, band };
 }
 
+/** What the page is shown in, by the system or by the person's choice. @param {CSSStyleDeclaration} style of the root */
+function isDark(style) {
+  return style.colorScheme === "dark" || (style.colorScheme !== "light" && matchMedia(DARK).matches);
+}
+
+/** The colour that light-dark(#rrggbb, #rrggbb) stands for. @param {string} value @param {boolean} dark */
+function schemed(value, dark) {
+  const colours = value.match(/#[0-9a-f]{6}/g) ?? ["#000000"];
+  return colours[dark ? colours.length - 1 : 0];
+}
+
 /** #rrggbb as a pixel in the machine's byte order. @param {string} hex */
 function pixel(hex) {
   const value = Number.parseInt(hex.slice(1), 16);
@@ -37,12 +50,16 @@ function pixel(hex) {
 }
 
 /**
- * Call when the system turns light or dark.
+ * Call when the page turns light or dark: the system did, or the person chose.
  * @param {() => void} changed
  * @returns {() => void} to call no longer
  */
 export function onThemeChange(changed) {
-  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const dark = matchMedia(DARK);
   dark.addEventListener("change", changed);
-  return () => dark.removeEventListener("change", changed);
+  document.addEventListener("schemechange", changed);
+  return () => {
+    dark.removeEventListener("change", changed);
+    document.removeEventListener("schemechange", changed);
+  };
 }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// WCAG 2.2 AA, as far as axe-core can tell: every page, every state, wide and narrow, light and dark.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { openPage, skip, startBrowser } from "./daemon.js";
+import { STATES, startWorld } from "./states.js";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+/** Names of the viewer's buttons do not begin with what is written on them; a rule that axe-core calls experimental. */
+const LEFT_TO_VIEWER = ["label-content-name-mismatch"];
+const SIZES = [{ width: 1280, height: 900 }, { width: 360, height: 740 }];
+
+/** @type {import("./states.js").World} */
+let world;
+/** @type {import("playwright-core").Browser} */
+let browser;
+
+before(async () => {
+  if (skip) return;
+  world = await startWorld();
+  browser = await startBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await world?.stop();
+});
+
+/**
+ * What axe finds that keeps somebody out.
+ * @param {import("playwright-core").Page} page
+ * @param {string[]} left rules that are not asked
+ * @returns {Promise<string[]>}
+ */
+async function faults(page, left) {
+  await page.evaluate(AXE);
+  return await page.evaluate(async ([tags, without]) => {
+    const rules = Object.fromEntries(without.map((rule) => [rule, { enabled: false }]));
+    const { violations } = await Reflect.get(window, "axe").run(document, { runOnly: tags, rules });
+    /** @type {{id: string, impact: string, nodes: {target: string[], failureSummary: string}[]}[]} */
+    const grave = violations.filter((/** @type {{impact: string}} */ one) => ["serious", "critical"].includes(one.impact));
+    return grave.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary.split("\n").slice(1).join(" ").trim()}`));
+  }, [TAGS, left]);
+}
+
+for (const state of STATES) {
+  test(`${state.name}: nothing serious, nothing wider than the window, a heading and a title`, { skip, timeout: 90000 }, async () => {
+    for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
+      for (const viewport of SIZES) {
+        const where = `${viewport.width} ${colorScheme}`;
+        const { page, close } = await openPage(browser, { viewport, colorScheme, reducedMotion: "reduce" });
+        await state.open(page, world);
+        assert.deepEqual(await faults(page, state.name.startsWith("viewer") ? LEFT_TO_VIEWER : []), [], where);
+        assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= viewport.width, `${where}: wider than the window`);
+        assert.match(await page.title(), /StackViz$/, where);
+        await close();
+      }
+    }
+  });
+}

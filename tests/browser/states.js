@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every page in every state that it can be in, for what looks at all of them: axe.test.js and bench/screens.mjs.
+import { spawn, spawnSync } from "node:child_process";
+import { createServer } from "node:http";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { startDaemon, twistd } from "./daemon.js";
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+const PYTHON = join(dirname(twistd ?? ""), "python3");
+const INDEX = '<html><title>Index of /</title><h1>Index of /</h1><pre><a href="testrepository.subunit.gz">testrepository.subunit.gz</a> 2016-06-01 12:00  1.0M</pre></html>';
+const EMPTY = '<html><title>Index of /</title><h1>Index of /</h1><pre><a href="notes.txt">notes.txt</a> 2016-06-01 12:00  1k</pre></html>';
+
+/** @typedef {import("playwright-core").Page} Page */
+/** @typedef {Awaited<ReturnType<typeof startWorld>>} World */
+/** @typedef {{name: string, open: (page: Page, world: World) => Promise<unknown>}} State */
+
+/** A log server: /slow/ never ends, /empty/ has nothing to show, /gone/ lists what is not there, /broken/ holds no test. */
+function startLogs() {
+  const server = createServer((request, response) => {
+    const path = request.url ?? "/";
+    if (path.endsWith("/")) {
+      response.setHeader("Content-Type", "text/html");
+      response.end(path.startsWith("/empty") ? EMPTY : INDEX);
+    } else if (!path.endsWith(".gz") || path.startsWith("/gone")) {
+      response.writeHead(404).end();
+    } else if (path.startsWith("/slow")) {
+      response.writeHead(200, { "Content-Type": "application/octet-stream", "Content-Length": 1_000_000 });
+      response.write(Buffer.alloc(400_000));
+    } else {
+      response.end("nothing of interest");
+    }
+  });
+  return /** @type {Promise<{host: string, close: () => void}>} */ (
+    new Promise((done) => {
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address();
+        const host = `127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
+        done({ host, close: () => void (server.closeAllConnections(), server.close()) });
+      });
+    })
+  );
+}
+
+/** @param {"ok"|"slow"} mode slow: takes questions and never answers */
+async function startGerrit(mode) {
+  const child = spawn(PYTHON, ["-m", "tests.fake_gerrit", "--port", "0", "--mode", mode], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+  const port = await new Promise((done, fail) => {
+    child.once("exit", () => fail(new Error("the Gerrit of the tests ended")));
+    child.stdout.once("data", (chunk) => done(Number(String(chunk))));
+  });
+  return { url: `http://127.0.0.1:${port}/`, close: () => void child.kill() };
+}
+
+export async function startWorld() {
+  const [logs, gerrit, slow] = await Promise.all([startLogs(), startGerrit("ok"), startGerrit("slow")]);
+  const daemon = await startDaemon(
+    [
+      `log_hosts: [logs.openstack.org, "${logs.host}"]`,
+      "private_networks: [127.0.0.0/8]",
+      `gerrits: [{url: "${gerrit.url}"}, {url: "${slow.url}"}]`,
+      "zuuls: []",
+      "limits: {upload_bytes: 3 MiB}",
+    ].join("\n"),
+  );
+  const { url } = daemon;
+
+  /** @param {string} path @param {unknown} body */
+  const api = async (path, body) => (await fetch(url + path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })).json();
+  /** @param {string} job */
+  const scrape = async (job) => /** @type {{uuid: string, cancel_key: string}} */ (await api("/api/scrape", { url: job }));
+  /** @param {string} uuid */
+  const end = async (uuid) => {
+    for (;;) {
+      const { status } = await api("/api/status", { q: uuid });
+      if (status !== "queued" && status !== "pending") return uuid;
+      await new Promise((done) => {
+        setTimeout(done, 50);
+      });
+    }
+  };
+  /** @param {string} job */
+  const made = async (job) => end((await scrape(job)).uuid);
+
+  const cancelled = await scrape(`http://${logs.host}/slow/cancelled/`);
+  await api("/api/cancel", { q: cancelled.uuid, cancel_key: cancelled.cancel_key });
+  const upload = await (await fetch(`${url}/api/upload?name=notes.txt`, { method: "POST", body: "nothing of interest" })).json();
+  const expired = await made("sample:gate-tempest-dsvm-full/");
+  // As time will: its row is changed where it lies.
+  const change = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute(\"UPDATE tasks SET state='expired', live_url=NULL WHERE id=?\", sys.argv[2:]); c.commit()";
+  const done = spawnSync(PYTHON, ["-c", change, join(daemon.state, "stackviz.sqlite3"), expired], { encoding: "utf8" });
+  if (done.status !== 0) throw new Error(done.stderr);
+
+  const tasks = {
+    expired,
+    cancelled: cancelled.uuid,
+    site: await made("sample:gate-tempest-dsvm-full/"),
+    broken: await made(`http://${logs.host}/broken/`),
+    gone: await made(`http://${logs.host}/gone/`),
+    empty: await made(`http://${logs.host}/empty/`),
+    upload: await end(upload.uuid),
+    slow: (await scrape(`http://${logs.host}/slow/1/`)).uuid,
+  };
+  return {
+    url,
+    tasks,
+    gerrit: gerrit.url,
+    silent: slow.url,
+    stop: async () => {
+      await daemon.stop();
+      for (const one of [logs, gerrit, slow]) one.close();
+    },
+  };
+}
+
+/** @param {string} query */
+const asked = (query) => `/?q=${encodeURIComponent(query)}`;
+
+/** @type {State[]} */
+export const STATES = [
+  { name: "index", open: (page, { url }) => visit(page, `${url}/`, "Recent sites of this server") },
+  { name: "index-keys", open: async (page, { url }) => { await page.goto(`${url}/`); await page.getByRole("button", { name: "Keys" }).click(); await page.getByRole("dialog").waitFor(); } },
+  { name: "index-asking", open: (page, { url, silent }) => visit(page, url + asked(`${silent}271726`), "Looking up") },
+  { name: "index-jobs", open: (page, { url, gerrit }) => visit(page, url + asked(`${gerrit}269624`), "gate-cinder-pep8") },
+  { name: "index-choices", open: (page, { url, gerrit }) => visit(page, url + asked(`${gerrit}#/q/project:openstack/stackviz`), "Which one?") },
+  { name: "index-none", open: (page, { url, gerrit }) => visit(page, url + asked(`${gerrit}300001`), "No results yet") },
+  { name: "index-refused", open: (page, { url }) => visit(page, url + asked("http://elsewhere.example/job/"), "cannot be") },
+  { name: "go-nothing", open: (page, { url }) => visit(page, `${url}/go/`, "Nothing to look up") },
+  { name: "go-asking", open: (page, { url, silent }) => visit(page, `${url}/go/${silent}271726`, "Looking up") },
+  { name: "go-jobs", open: (page, { url, gerrit }) => visit(page, `${url}/go/${gerrit}271726`, "gate-stackviz-pep8") },
+  { name: "go-refused", open: (page, { url }) => visit(page, `${url}/go/http://elsewhere.example/job/`, "Edit what was asked") },
+  { name: "status-working", open: (page, { url, tasks }) => visit(page, `${url}/s/${tasks.slow}/`, "KiB of") },
+  { name: "status-failed", open: (page, { url, tasks }) => visit(page, `${url}/s/${tasks.gone}/`, "Scrape again") },
+  { name: "status-empty", open: (page, { url, tasks }) => visit(page, `${url}/s/${tasks.empty}/`, "Scrape again") },
+  { name: "status-cancelled", open: (page, { url, tasks }) => visit(page, `${url}/s/${tasks.cancelled}/`, "The scrape was cancelled") },
+  { name: "status-expired", open: (page, { url, tasks }) => visit(page, `${url}/s/${tasks.expired}/`, "This site has expired") },
+  { name: "status-upload", open: (page, { url, tasks }) => visit(page, `${url}/s/${tasks.upload}/`, "No site could be made") },
+  { name: "status-missing", open: (page, { url }) => visit(page, `${url}/s/00000000-0000-4000-8000-000000000000/`, "No such site") },
+  { name: "viewer", open: (page, world) => viewer(page, world) },
+  { name: "viewer-no-test", open: (page, { url, tasks }) => visit(page, `${url}/s/${tasks.broken}/`, "No test ran") },
+  { name: "viewer-keys", open: async (page, world) => { await viewer(page, world); await page.keyboard.press("?"); await page.getByRole("dialog").waitFor(); } },
+  { name: "viewer-test", open: async (page, world) => { await viewer(page, world); await page.keyboard.press("n"); await page.locator(".attachment .log-line").first().waitFor(); } },
+  { name: "viewer-none-left", open: async (page, world) => { await viewer(page, world); await page.keyboard.press("/"); await page.keyboard.type("nothing is called so"); await page.waitForTimeout(400); } },
+];
+
+/** @param {Page} page @param {string} address @param {string} text that is there when the state is */
+async function visit(page, address, text) {
+  await page.goto(address);
+  await page.getByText(text).first().waitFor();
+}
+
+/** @param {Page} page @param {World} world */
+async function viewer(page, { url, tasks }) {
+  await page.goto(`${url}/s/${tasks.site}/`);
+  await page.locator("canvas.lanes").waitFor();
+  await page.waitForFunction(() => performance.getEntriesByName("timeline frame").length > 0);
+}
