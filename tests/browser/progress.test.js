@@ -15,6 +15,10 @@ const logs = createServer((request, response) => {
     response.end(INDEX);
     return;
   }
+  if (request.url !== "/job/testrepository.subunit.gz") {
+    response.writeHead(404).end();
+    return;
+  }
   response.writeHead(200, { "Content-Type": "application/octet-stream", "Content-Length": SIZE });
   let left = 500;
   const timer = setInterval(() => {
