@@ -77,6 +77,9 @@ _WRAPPING = "\u200b\ufeff\u2060"  # invisible, and copied along from web pages
 _BARE = re.compile(r"([0-9]+)(?:[,/]([0-9]+))?/?")
 _REF = re.compile(r"refs/changes/([0-9]{2})/([0-9]+)/([0-9]+)")
 _CHANGE_ID = re.compile(r"I[0-9a-f]{40}")
+# What Gerrit's API calls a change; the project may be percent-encoded, and begins with no host.
+_API_NUMBER = re.compile(r"(?P<project>(?![^/~]*\.[^/~]*/)[^\s~:]+)~(?P<number>[0-9]+)")
+_API_TRIPLET = re.compile(r"(?![^/~]*\.[^/~]*/)[^\s~:]+~[^\s~]+~I[0-9a-f]{40}")
 _UUID = re.compile(r"[0-9a-f]{32}")
 # One slash is what web servers leave of two when the URL stands in a path (/go/https:/...).
 _SCHEME = re.compile(r"(https?):/+", re.IGNORECASE)
@@ -84,7 +87,11 @@ _NO_SCHEME = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?::[0-9]{1,5})?(?=[/
 # The plus is a space after it went through programs that take the path for a form.
 _CHANGE = re.compile(r"/c/(?P<project>[^ ].*?)/[+ ]/(?P<number>[0-9]+)(?P<rest>[/,].*)?", re.DOTALL)
 _LEGACY = re.compile(r"(?:/c)?/(?P<number>[0-9]+)(?P<rest>[/,].*)?", re.DOTALL)
+_API = re.compile(
+    r"(?:/a)?/changes/(?:(?P<project>[^~]+)~)?(?P<number>[0-9]+)(?:/revisions(?P<rest>/.*)|/.*)?", re.DOTALL
+)
 _OLDEST = re.compile(r"change,(?P<number>[0-9]+)(?P<rest>,.*)?")
+_FORMS = (_CHANGE, _LEGACY, _API, _OLDEST)
 # "3", "1..3", "-1..3", "edit", "3..edit", "3,edit"; what is compared against comes first.
 _PATCHSET = re.compile(r"[/,](?:(?:-?[0-9]+|edit)\.\.)?(?:([0-9]+)|edit)(?:,edit)?(?:/.*)?", re.DOTALL)
 # "/q/topic:x", "/q/topic:x,25" and "#/q/topic:x,n,z" (pages of it), "#q,topic:x,n,z"
@@ -119,6 +126,10 @@ def parse_query(text: str, gerrits: Sequence[GerritServer], zuuls: Sequence[Zuul
         )
     if _CHANGE_ID.fullmatch(text):
         return SearchQuery(text=f"change:{text}")
+    if match := _API_NUMBER.fullmatch(text):
+        return ChangeQuery(number=_number(match["number"]), project=unquote(match["project"]))
+    if _API_TRIPLET.fullmatch(text):
+        return SearchQuery(text=f"change:{unquote(text)}")
     if text.lower() == "sample":
         return SampleQuery()
     if text.startswith("sample:"):
@@ -259,7 +270,7 @@ def _says_gerrit(parts: SplitResult) -> bool:
 
 def _change_in(parts: SplitResult, skip: int) -> ChangeQuery | None:
     for place in _places(parts, skip):
-        match = _CHANGE.fullmatch(place) or _LEGACY.fullmatch(place) or _OLDEST.fullmatch(place)
+        match = next(filter(None, (form.fullmatch(place) for form in _FORMS)), None)
         if match is None:
             continue
         patchset = _PATCHSET.fullmatch(match["rest"] or "")

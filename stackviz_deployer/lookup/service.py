@@ -175,7 +175,7 @@ class LookupService:
         found = _by_change(there, [b for b in asked.builds if b.change == query.number], query.gerrit)
         if not found and failed:
             # Whoever could not be asked may have it: "not found" would be a guess.
-            raise failed[0]
+            raise _naming_all([*failed, *asked.failed])
         if not found:
             raise NotFoundError(" ".join(error.message for error in (*absent, *asked.failed)))
         results: list[Job] = []
@@ -248,7 +248,7 @@ class LookupService:
             if not asked.failed or isinstance(query, BuildsQuery):
                 return Answer(message="Zuul has no builds there.", warnings=warnings)
         if asked.failed:
-            raise asked.failed[0]
+            raise _naming_all(asked.failed)
         if isinstance(query, BuildQuery):
             zuuls = self._sources.zuuls if query.zuul is None else (query.zuul,)
             hosts = " and ".join(host_of(zuul) for zuul in zuuls)
@@ -336,6 +336,13 @@ def _by_change(
             rest.setdefault(subject_of_build(build), []).append(build)
     found.extend(_Found(subject=subject, builds=merged((), own)[0]) for subject, own in rest.items())
     return found
+
+
+def _naming_all(failed: Sequence[StackvizError]) -> StackvizError:
+    """The first of the errors; its message has those of the others, too."""
+    first = failed[0]
+    first.message = " ".join(_once(error.message for error in failed))
+    return first
 
 
 def _once(*messages: Iterable[str]) -> tuple[str, ...]:

@@ -83,7 +83,9 @@ def read_zuul_page(path: str, query: str, zuul: ZuulServer) -> BuildQuery | Buil
         said = _said(page, rest)
         if said is None:
             return None
-        filters = said or [pair for pair in filters if pair[0] in ("project", "pipeline", "change")]
+        filters = said or [
+            one for pair in filters if pair[0] in ("project", "pipeline", "change") for one in _split(pair)
+        ]
     elif page != "builds":
         return None
     return BuildsQuery(zuul=zuul, tenant=tenant, filters=tuple(filters))
@@ -107,10 +109,17 @@ def _said(page: str, rest: Sequence[str]) -> list[tuple[str, str]] | None:
         return []
     if rest[0] == "pipeline" and len(rest) > 1:
         return [("pipeline", rest[1])]
-    match = _CHANGE.fullmatch(rest[1]) if rest[0] == "change" and len(rest) > 1 else None
-    if match is None:
+    if rest[0] != "change" or len(rest) < 2 or not _CHANGE.fullmatch(rest[1]):
         return None
-    return [("change", match[1]), *([("patchset", match[2])] if match[2] else [])]
+    return _split(("change", rest[1]))
+
+
+def _split(pair: tuple[str, str]) -> list[tuple[str, str]]:
+    """``change=<change>,<patchset>``, as pages of the status have it, in the two filters of ``/builds``."""
+    match = _CHANGE.fullmatch(pair[1]) if pair[0] == "change" else None
+    if match is None or not match[2]:
+        return [pair]
+    return [("change", match[1]), ("patchset", match[2])]
 
 
 def _filters(query: str) -> list[tuple[str, str]]:

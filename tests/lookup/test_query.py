@@ -94,6 +94,10 @@ FORMS = [
     ),
     ("/c/openstack/nova/+/123456/3?tab=comments#message-" + "a" * 40, 123456, 3, "openstack/nova"),
     ("/c/openstack/nova/+/123456#message-" + "0" * 40, 123456, None, "openstack/nova"),
+    ("/changes/123456/detail", 123456, None, None),
+    ("/changes/openstack%2Fnova~123456", 123456, None, "openstack/nova"),
+    ("/changes/openstack%2Fnova~123456/detail?o=MESSAGES", 123456, None, "openstack/nova"),
+    ("/a/changes/openstack%2Fnova~123456/revisions/2/files", 123456, 2, "openstack/nova"),
 ]
 # what stands behind a Zuul's own URL and /t/<tenant>: pages of one build or build set...
 BUILD_PAGES = [
@@ -127,6 +131,8 @@ BUILDS_PAGES = [
     ("/status?pipeline=gate&expanded=1", (("pipeline", "gate"),)),
     ("/status/change/271726,2", (("change", "271726"), ("patchset", "2"))),
     ("/status/change/271726", (("change", "271726"),)),
+    ("/status?change=271726,2", (("change", "271726"), ("patchset", "2"))),
+    ("/status?change=271726&project=openstack%2Fnova", (("change", "271726"), ("project", "openstack/nova"))),
     (f"/status/change/7,{'a' * 40}", (("change", "7"), ("patchset", "a" * 40))),
     ("/status/pipeline/check", (("pipeline", "check"),)),
     ("/job/openstack-operator:functional", (("job_name", "openstack-operator:functional"),)),
@@ -216,6 +222,17 @@ class QueryTests(SynchronousTestCase):
         )
         self.assertEqual(parse_query("refs/changes/05/5/2", ()), ChangeQuery(number=5, patchset=2))
         self.assertEqual(parse_query("2147483647", ()), ChangeQuery(number=2**31 - 1))
+
+    def test_ids_of_the_api(self) -> None:
+        """What Gerrit's API calls a change."""
+        for text in ["openstack%2Fnova~948311", "openstack/nova~948311", " openstack%2fnova~948311."]:
+            expected = ChangeQuery(number=948311, project="openstack/nova")
+            self.assertEqual(parse_query(text, GERRITS), expected, text)
+        change_id = "I" + "0a" * 20
+        for text in [f"openstack%2Fnova~master~{change_id}", f"openstack/nova~master~{change_id}"]:
+            self.assertEqual(
+                parse_query(text, GERRITS), SearchQuery(text=f"change:openstack/nova~master~{change_id}")
+            )
 
     def test_gerrit_urls(self) -> None:
         for rest, number, patchset, project in FORMS:
