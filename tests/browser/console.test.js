@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The console in the browser: of 200,000 lines any can be linked to, found, selected and copied.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { openPage, skip, startBrowser, startDaemon } from "./daemon.js";
 
+const FIXTURES = resolve(dirname(fileURLToPath(import.meta.url)), "../fixtures/zuul");
 const LINES = 200000;
 const HOSTILE = "<img src=x onerror=alert(1)> \u202e txt.exe";
 
@@ -23,7 +29,7 @@ function lineText(n) {
   return `2016-06-01 12:00:00.000 1 INFO nova line ${n}`;
 }
 
-/** @param {string} name @param {string} text */
+/** @param {string} name @param {string|Uint8Array<ArrayBuffer>} text */
 async function upload(name, text) {
   const { uuid } = await (await fetch(`${daemon.url}/api/upload?name=${name}`, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: text })).json();
   for (;;) {
@@ -181,6 +187,52 @@ test("markup and marks of direction are text; overwritten and long lines are fol
   await long.getByRole("button", { name: /show all/ }).click();
   assert.match((await long.textContent()) ?? "", /y end$/);
   assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360);
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("of a Zuul build: its tasks with their times, and the one that failed, opened", { skip, timeout: 60000 }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), "stackviz-zuul-"));
+  for (const kind of ["json", "txt"]) await copyFile(join(FIXTURES, `job-output.assembled.${kind}`), join(folder, `job-output.${kind}`));
+  const archive = execFileSync("tar", ["cz", "-C", folder, "."]);
+  await rm(folder, { recursive: true });
+  const { page, troubles, close } = await openPage(browser);
+  await page.goto(await upload("logs.tar.gz", new Uint8Array(archive)));
+  const failed = page.getByRole("navigation", { name: "Sections of the console" }).getByRole("button", { name: /Real failure \(failed\)/ });
+  await failed.waitFor();
+  assert.equal(await failed.getAttribute("aria-current"), "location");
+  assert.equal(await page.locator(".line.current .line-text").textContent(), "TASK [Real failure]");
+  assert.match((await page.locator(".console-failure").first().textContent()) ?? "", /Failed: Real failure.*exit status 3.*oops/s);
+  await page.getByRole("button", { name: /^setup/ }).click();
+  await row(page, 1).waitFor();
+  await page.getByRole("button", { name: "Show in the console" }).first().click();
+  await page.locator(".line.current").getByText("TASK [Real failure]").waitFor();
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("times lead to the timeline, and its range back to the console", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  await page.goto(`${daemon.url}/`);
+  await page.getByRole("link", { name: "Try the sample job" }).click();
+  await page.waitForURL(/\/s\/[^/]+\/$/);
+  await page.locator(".plot").waitFor();
+  await page.locator("#console").scrollIntoViewIfNeeded();
+  await row(page, 1).waitFor();
+  const goTo = page.getByRole("textbox", { name: "Go to line, or select lines" });
+  await goTo.fill("1900");
+  await goTo.press("Enter");
+  await row(page, 1900).locator("button.line-time").click();
+  await page.waitForFunction(() => /t=/.test(location.hash));
+  assert.ok(await row(page, 1900).isVisible());
+  await page.getByRole("button", { name: "Show only what was written during the timeline's range" }).click();
+  await page.waitForFunction(() => /log-range/.test(location.hash));
+  const range = await page.evaluate(() => /t=([^&]*)/.exec(location.hash)?.[1]);
+  assert.ok(range);
+  await page.waitForFunction(() => {
+    const seconds = [...document.querySelectorAll(".line:not(.coming) .line-time")].map((time) => /** @type {HTMLElement} */ (time).title.slice(0, 19)).filter(Boolean).map((date) => Date.parse(`${date.replace(" ", "T")}Z`) / 1000);
+    return seconds.length > 3 && Math.max(...seconds) - Math.min(...seconds) <= 31 && document.querySelector(".line-number")?.textContent !== "1";
+  });
   assert.deepEqual(troubles, []);
   await close();
 });

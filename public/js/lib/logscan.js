@@ -61,12 +61,14 @@ export function makeScan(question, lines) {
   /** @param {string} text whole rows */
   function scan(text) {
     let searched = "";
+    // Where the needle, and a backslash, are next.
     let next = -1;
+    let slash = -1;
     if (needle && question) {
       searched = question.exact ? text : text.toLowerCase();
       // Letters that change their length with their case: no place of the one is a place of the other.
       if (searched.length !== text.length) searched = "";
-      else next = searched.indexOf(needle);
+      else next = after(searched, needle, 0);
     }
     for (let start = 0; start < text.length; ) {
       let end = text.indexOf("\n", start);
@@ -75,13 +77,18 @@ export function makeScan(question, lines) {
         const close = text.charCodeAt(end - 1) === 44 ? end - 3 : end - 2;
         const level = levelAt(text, close);
         levels[number] = level;
-        if (fits) {
-          let look = !needle || !searched;
-          if (searched) {
-            while (next >= 0 && next < start) next = searched.indexOf(needle, start);
-            look = next >= 0 && next < end;
+        if (fits && (!searched || next < end)) {
+          const last = level ? close - SUFFIXES[level].length : close;
+          while (slash < start) slash = after(text, "\\", start);
+          if (!searched || slash < last) {
+            // Looked at as it is: nothing tells where in an escaped text a needle really begins.
+            if (fits(lineText(text, start, last))) hits.push(number);
+          } else {
+            const from = text.indexOf(OPEN, start) + OPEN.length;
+            if (next < from) next = after(searched, needle, from);
+            if (next + needle.length <= last) hits.push(number);
           }
-          if (look && fits(lineText(text, start, level ? close - SUFFIXES[level].length : close))) hits.push(number);
+          if (searched && next < end) next = after(searched, needle, end);
         }
         number += 1;
       }
@@ -106,6 +113,12 @@ export function makeScan(question, lines) {
       return { hits: hits.done(), levels, lines: number };
     },
   };
+}
+
+/** @param {string} text @param {string} wanted @param {number} from @returns {number} Infinity when there is none */
+function after(text, wanted, from) {
+  const at = text.indexOf(wanted, from);
+  return at < 0 ? Infinity : at;
 }
 
 /** @param {string} text @param {number} close where its last string ends */

@@ -5,7 +5,7 @@ import { C } from "../lib/classes.js";
 import { parseLines } from "../lib/consolelines.js";
 import { copyButton } from "./copy.js";
 
-const QUIET_MS = 250;
+const QUIET_MS = 150;
 
 /** @typedef {{text: string, exact: boolean, pattern: boolean, only: boolean, level: string, limited: boolean}} Wanted only: lines with what is searched for alone */
 

@@ -16,9 +16,9 @@ const IDLE_MS = 140;
 
 /**
  * @param {{data: import("../consoledata.js").ConsoleData, look: () => import("./consolerow.js").Look, label: string,
- *   onTrouble: (error: unknown) => void, onTop: (line: number) => void}} options
+ *   onTrouble: (error: unknown) => void, onSight: (first: number, last: number) => void}} options
  */
-export function makeConsoleList({ data, look, label, onTrouble, onTop }) {
+export function makeConsoleList({ data, look, label, onTrouble, onSight }) {
   /** @type {Rows} */
   let rows = allRows(0, data.lines);
   /** What stands at the top. */
@@ -124,7 +124,7 @@ export function makeConsoleList({ data, look, label, onTrouble, onTop }) {
     }
     inner.style.transform = `translateY(${-(topIn(row) + into_px)}px)`;
     performance.measure("console frame", "console frame begins");
-    onTop(rows.count ? rows.at(row) : 0);
+    if (rows.count) onSight(rows.at(row), rows.at(Math.min(rows.count - 1, row + Math.floor(view_px / ROW))));
   }
 
   /** @param {number} at */

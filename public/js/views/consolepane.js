@@ -16,6 +16,7 @@ import { pickLines } from "./consolepick.js";
 /** @typedef {import("../lib/consolelines.js").Span} Span */
 /** @typedef {import("../lib/urlstate.js").ViewState} ViewState */
 /** @typedef {import("./consolebar.js").Wanted} Wanted */
+/** @typedef {import("../lib/types.js").SectionJson} SectionJson */
 
 const AROUND_MS = 15000;
 const LEAST = /** @type {Record<string, number>} */ ({ warning: 1, error: 2 });
@@ -57,6 +58,8 @@ export function makeConsole({ index, data, name, failures }) {
   let turn = 0;
   /** The person looks at a line here: the timeline follows, and this stays where it is. */
   let leading = false;
+  /** The section that was gone to, while its beginning is in sight; -1 = none. */
+  let aim = -1;
 
   /** @param {Span|null} lines @param {Partial<Wanted>} [change] */
   function addressed(lines, change) {
@@ -85,12 +88,12 @@ export function makeConsole({ index, data, name, failures }) {
     label: "Lines of the console",
     look: () => ({ question: question(), zone: getState().zone, origin_ms: getOrigin() }),
     onTrouble: (error) => bar.say(`Some lines could not be loaded: ${messageOf(error)}`, true),
-    onTop: (line) => tree.follow(line),
+    onSight(first, last) {
+      if (aim < first || aim > last) aim = -1;
+      tree.follow(aim < 0 ? first : aim);
+    },
   });
-  const tree = makeConsoleTree(sections, failedSections, (section) => {
-    list.show(section.first, 0);
-    list.element.focus({ preventScroll: true });
-  });
+  const tree = makeConsoleTree(sections, failedSections, goToSection);
   pickLines(list.element, {
     span: () => span,
     onPick: (lines) => setState({ more: addressed(lines) }),
@@ -110,6 +113,19 @@ export function makeConsole({ index, data, name, failures }) {
   function within([first, last]) {
     const end = data.lines - 1;
     return [Math.min(first, end), Math.min(last, end)];
+  }
+
+  /** Near the end its first line cannot be the first in sight: it is marked. @param {SectionJson} section */
+  function showSection(section) {
+    aim = section.first;
+    list.select(span, aim);
+    list.show(aim, 0);
+  }
+
+  /** @param {SectionJson} section */
+  function goToSection(section) {
+    showSection(section);
+    list.element.focus({ preventScroll: true });
   }
 
   /** @param {1|-1} by */
@@ -169,9 +185,8 @@ export function makeConsole({ index, data, name, failures }) {
     goTo(failure) {
       const section = sectionOf(sections, failure);
       return section && (() => {
-        list.show(section.first, 0);
+        goToSection(section);
         list.element.scrollIntoView({ block: "nearest" });
-        list.element.focus({ preventScroll: true });
       });
     },
     /**
@@ -194,7 +209,7 @@ export function makeConsole({ index, data, name, failures }) {
         if (wanted.text || wanted.level || wanted.limited) void arrange(span === null).then(() => span && list.show(span[0], 0.3));
         requestAnimationFrame(() => {
           if (span) list.show(span[0], 0.3);
-          else if (failed) list.show(failed.first, 0);
+          else if (failed) showSection(failed);
         });
         return;
       }
