@@ -3,7 +3,6 @@
 import { ApiError, blobJson, blobText, task as askTask } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 import { C } from "./lib/classes.js";
-import { parseDstat } from "./lib/dstat.js";
 import { arrangeArtifacts } from "./lib/runs.js";
 import { makeTestSet } from "./lib/testset.js";
 import { messageOf } from "./message.js";
@@ -100,7 +99,7 @@ async function showRun() {
 function hostsOf(near_ms) {
   return parts.dstats.map(({ id, artifact_name: name }, i) => {
     const text = i === 0 ? firstDstat() : null;
-    return { name, load: async () => parseDstat(await (text ?? blobText(id)), near_ms) };
+    return { name, load: async () => ({ text: await (text ?? blobText(id)), near_ms }) };
   });
 }
 

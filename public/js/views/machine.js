@@ -2,25 +2,26 @@
 // The measurements of one machine or several below the lanes: which are shown, and their values at the pointer.
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
+import { parseDstat } from "../lib/dstat.js";
 import { chartsOf, otherCharts, rowAt, sampleRange } from "../lib/metrics.js";
 import { visible } from "../lib/text.js";
 import { messageOf } from "../message.js";
 import { makeChartView } from "./chartview.js";
-import { menu, option } from "./menu.js";
+import { option } from "./menu.js";
 import { notice } from "./notice.js";
 
 /** @typedef {import("../lib/dstat.js").Dstat} Dstat */
 /** @typedef {import("../lib/metrics.js").Chart} Chart */
 /** @typedef {import("./timeline.js").Scene} Scene */
 
-/** @typedef {{name: string, load: () => Promise<Dstat|null>}} Host a dstat artifact; loaded when it is to be shown */
+/** @typedef {{name: string, load: () => Promise<{text: string, near_ms: number}>}} Host a dstat artifact; loaded when it is to be shown */
 
 /** @typedef {{name: string, dstat: Dstat, usual: Chart[], others: Chart[], views: ReturnType<typeof makeChartView>[]}} Loaded */
 
 /**
- * @param {{hosts: readonly Host[], onHosts: (names: string[]) => void, onCharts: (keys: string[]) => void, changed: () => void}} options
+ * @param {{hosts: readonly Host[], choice: ReturnType<typeof import("./menu.js").menu>, onHosts: (names: string[]) => void, onCharts: (keys: string[]) => void, changed: () => void}} options
  */
-export function makeMachine({ hosts, onHosts, onCharts, changed }) {
+export function makeMachine({ hosts, choice, onHosts, onCharts, changed }) {
   /** @type {Map<string, Loaded|null>} null: there is nothing in it */
   const loaded = new Map();
   /** @type {Loaded[]} */
@@ -34,14 +35,13 @@ export function makeMachine({ hosts, onHosts, onCharts, changed }) {
   const trouble = h("div", null);
   const box = h("div", null);
   const element = h("div", { class: C.machine }, box, trouble);
-  const choice = menu("Metrics");
-  choice.element.hidden = hosts.length === 0;
 
   /** @param {string} name */
   async function load(name) {
     const host = hosts.find((one) => one.name === name);
     if (!host || loaded.has(name)) return;
-    const dstat = await host.load();
+    const { text, near_ms } = await host.load();
+    const dstat = parseDstat(text, near_ms);
     loaded.set(name, dstat && { name, dstat, usual: chartsOf(dstat), others: otherCharts(dstat), views: [] });
   }
 
@@ -95,7 +95,6 @@ export function makeMachine({ hosts, onHosts, onCharts, changed }) {
 
   return {
     element,
-    menu: choice.element,
     apply,
     /** Of the first machine that is shown. */
     first: () => shown[0] ?? null,

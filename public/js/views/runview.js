@@ -11,7 +11,6 @@ import { splitName } from "../lib/testset.js";
 import { zoneName } from "../lib/times.js";
 import { addressOf } from "../store.js";
 import { makeFilterBar } from "./filterbar.js";
-import { makeMachine } from "./machine.js";
 import { menu, option } from "./menu.js";
 import { skeleton } from "./notice.js";
 import { countsView, runFacts } from "./summary.js";
@@ -52,11 +51,19 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
       onRange: (range, whole) => set({ range: whole ? null : [(range.from_ms - tests.from_ms) / 1000, (range.to_ms - tests.from_ms) / 1000] }),
     },
   );
-  const machine = makeMachine({ hosts, onHosts: (names) => set({ hosts: names }), onCharts: (charts) => set({ charts }), changed: () => {
-    timeline.redraw();
-    parts?.showMachine();
-  } });
-  timeline.setMachine(machine);
+  const metrics = menu("Metrics");
+  metrics.element.hidden = hosts.length === 0;
+  /** Made after the first frame, as all that the lanes need not. @type {ReturnType<typeof import("./machine.js").makeMachine>|null} */
+  let machine = null;
+  if (hosts.length) void timeline.drawn.then(async () => {
+    const { makeMachine } = await import("./machine.js");
+    machine = makeMachine({ hosts, choice: metrics, onHosts: (names) => set({ hosts: names }), onCharts: (charts) => set({ charts }), changed: () => {
+      timeline.redraw();
+      parts?.showMachine();
+    } });
+    timeline.setMachine(machine);
+    await machine.apply(state().hosts, state().charts);
+  });
   /** @param {number} i @param {number} share */
   const show = (i, share) => {
     const wanted = { from_ms: tests.start[i], to_ms: tests.end[i] };
@@ -84,7 +91,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   void timeline.drawn.then(async () => {
     const { makeRunParts } = await import("./runparts.js");
     parts = makeRunParts({
-      tests, stats, details, job, lanes, gaps, side, below, machine, state, set, onSelect, onPick,
+      tests, stats, details, job, lanes, gaps, side, below, machine: () => machine, state, set, onSelect, onPick,
       onClose: () => {
         timeline.element.focus({ preventScroll: true });
         onSelect(-1);
@@ -119,7 +126,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     "div",
     { class: C.toolbar },
     ...filter.elements,
-    h("span", { class: C.toolbarEnd }, zones.element, folding.element, machine.menu, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Show the whole run (0)", () => timeline.fit())),
+    h("span", { class: C.toolbarEnd }, zones.element, folding.element, metrics.element, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Show the whole run (0)", () => timeline.fit())),
   );
   const element = h(
     "div",
@@ -155,7 +162,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
       else if (now.sort !== before.sort || now.descending !== before.descending) parts?.arrange(mask, now);
       if (!before || now.zone !== before.zone) rezone(now.zone, before !== null);
       if (!before || String(now.folded) !== String(before.folded)) refold(now.folded);
-      if (!before || String(now.hosts) !== String(before.hosts) || String(now.charts) !== String(before.charts) || (now.charts === null) !== (before.charts === null)) void machine.apply(now.hosts, now.charts);
+      if (!before || String(now.hosts) !== String(before.hosts) || String(now.charts) !== String(before.charts) || (now.charts === null) !== (before.charts === null)) void machine?.apply(now.hosts, now.charts);
       if (!before || String(now.range) !== String(before.range)) applyRange(now.range);
       if (!before || now.test !== before.test) select(now.test, before === null);
       else if (now.attachment !== before.attachment || now.level !== before.level || now.find !== before.find) parts?.look(now);
