@@ -227,6 +227,22 @@ class GerritTests(SynchronousTestCase):
             (found["number"], found["project"], found["patchset"]), (113009, "openstack/neutron", None)
         )
 
+    @given(st.data())
+    def test_mutated(self, data: st.DataObject) -> None:
+        """Answers with something else in places."""
+        answer = data.draw(st.sampled_from(README_CHANGES))
+        body = bytearray(XSSI + json.dumps(answer).encode())
+        for _ in range(data.draw(st.integers(1, 5))):
+            start = data.draw(st.integers(0, len(body)))
+            body[start : start + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=10))
+        try:
+            result = self.parse(bytes(body))
+        except ParseError as error:
+            self.assertIn(HOST, error.message)
+        else:
+            json.dumps(result.to_json())
+            self.assertLessEqual(len(result.data["builds"]), json.dumps(answer).count(" : "))
+
     json_values = st.recursive(
         st.none() | st.booleans() | st.integers(-5, 2**33) | st.text(max_size=20) | st.just(RESULT),
         lambda inner: (
