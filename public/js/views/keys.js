@@ -12,11 +12,12 @@ const SHEET = [
   ["0", "show the whole run"],
   ["← →", "move in time (with Shift: a whole view); the timeline must have the focus"],
   ["↑ ↓", "zoom, the same; in the table of tests: the next row"],
-  ["/", "filter the tests"],
+  ["/", "filter the tests: words, or /a regular expression/"],
   ["Esc", "close the selected test"],
   ["?", "this list"],
   ["wheel", "zoom at the pointer; with Shift: move"],
   ["drag", "move; with Shift: zoom to a range; double click shows the whole run"],
+  ["click", "a test: its details; the name of a lane: fold it"],
 ];
 
 /**
