@@ -31,6 +31,9 @@ _MAX_DIRECTORY_BYTES = 8 << 20
 """Of a zip's directory, which the library reads at once: MAX_ENTRIES with names of 350 bytes."""
 _MAX_TAR_HEADER_BYTES = 64 << 10
 """Of a long name or of pax records, which the library reads at once."""
+_MAX_ENDS = 64
+"""Times that the library may ask for more behind the end: it skips an entry in steps, with no look at
+what it gets, and the size of one is whatever a header says."""
 _TAR_HEADERS = frozenset(
     {
         tarfile.XHDTYPE,
@@ -172,15 +175,19 @@ class _Reader(io.RawIOBase):
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._left = memoryview(b"")
+        self._ends = 0
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """At least one byte, unless the chunks have ended."""
+        """At least one byte, unless the chunks have ended.  Raises ReadError for asking on and on."""
         while not self._left:
             chunk = next(self._chunks, None)
             if chunk is None:
+                self._ends += 1
+                if self._ends > _MAX_ENDS:
+                    raise tarfile.ReadError("unexpected end of data")
                 return b""
             self._left = memoryview(chunk)
         data = self._left[:size] if size >= 0 else self._left

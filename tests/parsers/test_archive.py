@@ -126,6 +126,25 @@ class TarTests(ArchiveTestCase):
             info.size = 1 << 32
             self.assertRaises(ParseError, self.tar, info.tobuf(tarfile.GNU_FORMAT) + b"x" * 5000)
 
+    def test_size_beyond_every_disk(self):
+        """The library would walk over it in steps of 10 KiB, long after the end."""
+        for form, size in (
+            (tarfile.PAX_FORMAT, 10**18),
+            (tarfile.PAX_FORMAT, 10**30),
+            (tarfile.GNU_FORMAT, 1 << 60),
+        ):
+            info = tarfile.TarInfo("endless")
+            if form == tarfile.PAX_FORMAT:
+                info.pax_headers = {"size": str(size)}
+                data = a_tar({"first": b"1"}, more=[info], form=form)
+            else:
+                data = a_tar({"first": b"1"}, form=form)[:1024]
+                info.size = size
+                data += info.tobuf(format=form) + bytes(1024)
+            found = self.tar(data)
+            self.assertEqual(found["first"], b"1")
+            self.assertIn("the tar archive is damaged (unexpected end of data)", self.warnings[-1])
+
     def test_size_below_zero(self):
         info = tarfile.TarInfo("x")
         data = bytearray(info.tobuf(tarfile.GNU_FORMAT))
