@@ -105,7 +105,12 @@ test("the colours that somebody chose hold on every page, in what is drawn as we
   const fail = await themeColour(page, "fill-fail");
   assert.ok((await colours(lanes))[fail] > 20);
   await page.getByRole("combobox", { name: "Colours" }).selectOption("system");
-  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+  await page.evaluate(
+    () =>
+      new Promise((drawn) => {
+        requestAnimationFrame(() => requestAnimationFrame(drawn));
+      }),
+  );
   assert.equal(await ground(), light);
   assert.notEqual(await themeColour(page, "fill-fail"), fail);
   assert.ok((await colours(lanes))[await themeColour(page, "fill-fail")] > 20);

@@ -24,7 +24,7 @@
  * @property {Build[]} [builds] older ones, newest first
  */
 
-/** @typedef {{q: string, change_id: number, change_project: string, change_subject: string}} Choice */
+/** @typedef {{q: string, change_id: number, change_project: string, change_subject: string, change_branch?: string|null}} Choice */
 
 /** @typedef {{results: Job[], message?: string|null, choices?: Choice[], warnings?: string[]}} Answer */
 

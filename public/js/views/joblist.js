@@ -19,7 +19,7 @@ import { notice, warningList } from "./notice.js";
  */
 export function answerView(answer, { query, onOpen, choiceHref }) {
   const view = document.createDocumentFragment();
-  const warnings = warningList(answer.warnings, "Not every source could be asked");
+  const warnings = warningList(answer.warnings, "The look-up says");
   if (warnings) view.append(warnings);
   if (answer.choices?.length) {
     const items = answer.choices.map((choice) =>
@@ -27,7 +27,7 @@ export function answerView(answer, { query, onOpen, choiceHref }) {
         "li",
         null,
         h("a", { href: choiceHref(choice.q) }, h("span", { class: C.mono }, String(choice.change_id)), ` ${choice.change_subject}`),
-        h("span", { class: C.muted }, ` ${choice.change_project}`),
+        h("span", { class: C.muted }, ` ${choice.change_project}${choice.change_branch ? ` · ${choice.change_branch}` : ""}`),
       ),
     );
     view.append(h("section", { class: C.choices }, h("h2", null, `${items.length} changes fit. Which one?`), h("ul", null, ...items)));
