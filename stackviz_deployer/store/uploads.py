@@ -197,14 +197,19 @@ class Intake:
             if self._finished is not None:
                 self._finished.callback(upload)
             return
-        if self._paused and len(self._pending) < BATCH and self._producer is not None:
-            self._paused = False
-            self._producer.resumeProducing()
+        if len(self._pending) < BATCH:
+            self._resume()
         if self._abandoned or self._facts is not None or len(self._pending) >= BATCH:
             self._work()
 
+    def _resume(self) -> None:
+        if self._paused and self._producer is not None:
+            self._paused = False
+            self._producer.resumeProducing()
+
     def _unwritten(self, failure: Failure) -> None:
         self._busy = False
+        self._resume()  # or the sender would never get to read what went wrong
         error = failure.value
         if not isinstance(error, OSError):
             log.failure("writing an upload", failure)

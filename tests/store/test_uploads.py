@@ -155,6 +155,17 @@ class UploadStoreTests(SynchronousTestCase):
         self.failureResultOf(done, StoreError)
         self.assertEqual(len(self.failures), 1)
 
+    def test_disk_that_fails_while_the_sender_waits(self):
+        """Nobody reads a refusal who is still kept from sending."""
+        self.threads.hold()
+        intake = self.begin()
+        (self.state / "uploads").rename(self.state / "gone")
+        while not self.producer.paused:
+            intake.write(bytes(64 << 10))
+        self.threads.release()
+        self.assertEqual([type(error) for error in self.failures], [StoreError])
+        self.assertFalse(self.producer.paused)
+
     def test_too_many_at_once(self):
         coming = [self.begin() for _ in range(uploads.AT_ONCE)]
         self.assertRaises(TooManyUploadsError, self.begin)
