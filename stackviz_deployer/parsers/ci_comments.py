@@ -154,7 +154,7 @@ def _log_dir(url: str, result: str) -> tuple[str | None, str | None]:
     if len(url) > MAX_URL_CHARS:
         return None, "The address is too long."
     if _ZUUL_BUILD.fullmatch(url):
-        return None, f"The CI names Zuul's page {url}, and no directory of logs."
+        return None, f"Where the logs of {url} are, only that Zuul can tell, and it did not."
     try:
         parts = urlsplit(url)
     except ValueError:
