@@ -166,6 +166,8 @@ class _Unpacking:
         if shown is None or size > self._entry_bytes:
             into.unlink()
             self._leave_out(path)
+            if size > self._entry_bytes:
+                self._count(size)  # entries of a zip may share their bytes: trying them all would have no end
             return
         self._add(into, shown, size)
 
@@ -184,12 +186,15 @@ class _Unpacking:
         self._add(into, self._distinct(shown), into.stat().st_size)
 
     def _add(self, file: Path, path: str, size: int) -> None:
-        self.written += size
-        if self.written > self._max_bytes:
-            raise TooLargeError(f"What was sent has more than {self._max_bytes} bytes when unpacked.")
+        self._count(size)
         if len(self.files) >= MAX_PARTS:
             raise TooLargeError(f"What was sent has more than {MAX_PARTS} files that could be shown.")
         self.files.append({"file": file.name, "path": path, "size": size})
+
+    def _count(self, size: int) -> None:
+        self.written += size
+        if self.written > self._max_bytes:
+            raise TooLargeError(f"What was sent has more than {self._max_bytes} bytes when unpacked.")
 
     def _shown(self, file: Path, path: str, *, alone: bool) -> str | None:
         return path if known_path(path, self._globs) else recognised(str(file), path, alone=alone)

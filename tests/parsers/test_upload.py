@@ -151,6 +151,10 @@ class ArchiveTests(UploadTestCase):
         self.assertEqual(self.files(a_zip(files), entry_bytes=4000), {"b.subunit": STREAM})
         self.assertIn("more than 4000 bytes", self.result.warnings[0])
 
+    def test_entries_that_are_too_large_count(self):
+        files = {f"{n}.subunit": bytes(5000) for n in range(10)}
+        self.assertRaises(TooLargeError, self.files, a_zip(files), entry_bytes=4000, max_bytes=30000)
+
     def test_too_many_files(self):
         self.patch(upload, "MAX_PARTS", 2)
         files = {f"{n}.subunit": STREAM for n in range(3)}
