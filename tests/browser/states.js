@@ -154,4 +154,6 @@ async function viewer(page, { url, tasks }) {
   await page.goto(`${url}/s/${tasks.site}/`);
   await page.locator("canvas.lanes").waitFor();
   await page.waitForFunction(() => performance.getEntriesByName("timeline frame").length > 0);
+  // What comes after the first frame: the findings last.
+  await page.locator(".cause .test-link").first().waitFor();
 }
