@@ -47,6 +47,8 @@ from stackviz_deployer.model import Answer, Choice, GerritServer, Job, Limits, Z
 
 FIND_SECONDS = 20.0
 """How long a person waits for an answer of a server."""
+BESIDE_SECONDS = 8.0
+"""How long a person waits for a Zuul that is asked next to Gerrit, which knows most of it."""
 DESCRIBE_SECONDS = 8.0
 """How long a scrape waits for facts that it can do without."""
 TURN_BUILDS = 200
@@ -153,9 +155,10 @@ class LookupService:
         filters = [("change", str(query.number))]
         if query.patchset is not None:
             filters.append(("patchset", str(query.patchset)))
+        zuul_timeout_s = min(self._find_timeout_s, BESIDE_SECONDS) if servers else self._find_timeout_s
         outcomes, asked = await together(
             self._sources.changes(servers, query.number, query.project, self._find_timeout_s),
-            self._sources.builds([Question(kind="builds", filters=tuple(filters))], self._find_timeout_s),
+            self._sources.builds([Question(kind="builds", filters=tuple(filters))], zuul_timeout_s),
         )
         failed = [error for error in outcomes if isinstance(error, StackvizError)]
         absent = [error for error in failed if isinstance(error, NotFoundError)]

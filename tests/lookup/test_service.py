@@ -21,7 +21,7 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.interfaces import Lookup
 from stackviz_deployer.lookup.results import MAX_OLDER
-from stackviz_deployer.lookup.service import DESCRIBE_SECONDS, FIND_SECONDS, LookupService
+from stackviz_deployer.lookup.service import BESIDE_SECONDS, DESCRIBE_SECONDS, FIND_SECONDS, LookupService
 from stackviz_deployer.lookup.sources import (
     KEEP_SECONDS,
     KEEP_TENANTS_SECONDS,
@@ -462,12 +462,12 @@ class ZuulTests(LookupTestCase):
         self.fetcher.answers[self.asked.format("a", 271726)] = Deferred()
         self.fetcher.answers[self.asked.format("b", 271726)] = b"[]"
         d = self.start(self.lookup.find("271726"))
-        self.clock.advance(FIND_SECONDS - 0.01)
+        self.clock.advance(BESIDE_SECONDS - 0.01)
         self.assertNoResult(d)
         self.clock.advance(0.01)
         answer = self.successResultOf(d)
         self.assertEqual(len(answer.results), 6)
-        self.assertEqual(answer.warnings, ("zuul.example.org did not answer within 20 seconds.",))
+        self.assertEqual(answer.warnings, ("zuul.example.org did not answer within 8 seconds.",))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_the_tenants_take_of_the_deadline(self) -> None:
@@ -476,9 +476,9 @@ class ZuulTests(LookupTestCase):
         self.fetcher.answers["https://zuul.example.org/api/tenants"] = listing
         self.fetcher.answers[self.asked.format("a", 271726)] = Deferred()
         d = self.start(self.lookup.find("271726"))
-        self.clock.advance(FIND_SECONDS / 2)
+        self.clock.advance(BESIDE_SECONDS / 2)
         listing.callback(b'[{"name": "a"}]')
-        self.clock.advance(FIND_SECONDS / 2 - 0.01)
+        self.clock.advance(BESIDE_SECONDS / 2 - 0.01)
         self.assertNoResult(d)
         self.clock.advance(0.02)
         self.assertEqual(len(self.successResultOf(d).results), 6)
