@@ -130,7 +130,8 @@ class Pipeline:
         pieces = self._all_pieces(tree)
         if not pieces:
             unknown = ", ".join((*tree.looked_in, *(file.path for file in tree.files))[:MAX_NAMED])
-            sentence = f"Nothing of what was sent can be shown ({unknown}). Taken are {TAKEN}."
+            named = f" ({unknown})" if unknown else ""
+            sentence = f"Nothing of what was sent can be shown{named}. Taken are {TAKEN}."
             raise NoArtifactsError(" ".join([sentence, *tree.warnings[:MAX_WARNINGS]]))
         return pieces
 

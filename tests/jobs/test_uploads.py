@@ -98,6 +98,11 @@ class UploadPipelineTests(PipelineTestCase):
         for words in ("(notes.txt)", "subunit streams, JUnit XML, dstat CSV", "torn"):
             self.assertIn(words, message)
 
+    def test_nothing_at_all(self):
+        """As in an archive of empty directories."""
+        self.cpu.parsers["upload"] = unpacking({})
+        self.assertIn("can be shown. Taken", self.failure(NoArtifactsError, self.task).message)
+
     def test_worker_that_fails(self):
         self.cpu.parsers["upload"] = TooLargeError("more than")
         self.failure(TooLargeError, self.task)
