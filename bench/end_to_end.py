@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import gzip
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
 from bench.cpu_time import tree_cpu_s
+from bench.rig import scraping
 from tests.daemon import Daemon
-from tests.servers import Apache
 from tests.test_end_to_end import JOB, generate
 
 URL = f"http://logs.openstack.org/{JOB}/"
@@ -43,34 +42,23 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=9, help="warm scrapes (default 9)")
     rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory() as scratch:
-        base = Path(scratch)
-        base.chmod(0o755)  # started by root, Apache becomes somebody else
-        generate(base / "htdocs" / JOB, "--tests", "1500", "--dstat-rows", "5400", "--console-mb", "20")
-        apache = Apache(base / "htdocs", base / "apache")
-        apache.start()
-        config = {
-            "gerrits": [],
-            "zuuls": [],
-            "resolve": {"logs.openstack.org": f"127.0.0.1:{apache.port}"},
-            "private_networks": ["127.0.0.0/8"],
-        }
-        try:
-            with Daemon(base / "daemon", config) as daemon:
-                wall, cpu, _ = scrape(daemon)
-                print(f"cold: {wall:.2f} s wall, {cpu:.2f} s CPU")
-                runs = [scrape(daemon) for _ in range(rounds)]
-                walls = sorted(run[0] for run in runs)
-                median = [statistics.median(run[n] for run in runs) for n in (0, 1)]
-                print(
-                    f"warm, {rounds} rounds: median {median[0]:.2f} s wall "
-                    f"(best {walls[0]:.2f}, worst {walls[-1]:.2f}), median {median[1]:.2f} s CPU"
-                )
-                task = daemon.post("/api/task", {"q": runs[-1][2]})[1]
-        finally:
-            apache.stop()
+
+    def fill(htdocs: Path) -> None:
+        generate(htdocs / JOB, "--tests", "1500", "--dstat-rows", "5400", "--console-mb", "20")
+
+    with scraping(fill) as (daemon, htdocs):
+        wall, cpu, _ = scrape(daemon)
+        print(f"cold: {wall:.2f} s wall, {cpu:.2f} s CPU")
+        runs = [scrape(daemon) for _ in range(rounds)]
+        walls = sorted(run[0] for run in runs)
+        median = [statistics.median(run[n] for run in runs) for n in (0, 1)]
+        print(
+            f"warm, {rounds} rounds: median {median[0]:.2f} s wall "
+            f"(best {walls[0]:.2f}, worst {walls[-1]:.2f}), median {median[1]:.2f} s CPU"
+        )
+        task = daemon.post("/api/task", {"q": runs[-1][2]})[1]
         sizes = {a["artifact_type"]: a["size"] for a in task["artifacts"]}
-        came = gzip.decompress((base / "htdocs" / JOB / "logs" / "dstat-csv.txt.gz").read_bytes())
+        came = gzip.decompress((htdocs / JOB / "logs" / "dstat-csv.txt.gz").read_bytes())
         print(f"stored: {sizes}")
         print(f"subunit + subunit-stats: {sizes['subunit'] + sizes['subunit-stats']} bytes")
         print(f"dstat: {sizes['dstat']} bytes; gzip -9 of the file as it came: {len(gzip.compress(came, 9))}")

@@ -12,13 +12,11 @@ from __future__ import annotations
 import argparse
 import http.client
 import os
-import tempfile
 import threading
 import time
 from pathlib import Path
 
-from tests.daemon import Daemon
-from tests.servers import Apache
+from bench.rig import scraping
 from tests.test_end_to_end import generate
 
 EVERY_S = 0.010
@@ -62,37 +60,26 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=20000, help="of each job (default 20000: 266 MB)")
     parser.add_argument("--jobs", type=int, default=4)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        base = Path(scratch)
-        base.chmod(0o755)  # started by root, Apache becomes somebody else
-        first = base / "htdocs" / ROOT / "job-0" / "0000000"
+    urls = [f"http://logs.openstack.org/{ROOT}/job-{n}/0000000/" for n in range(options.jobs)]
+
+    def fill(htdocs: Path) -> None:
+        first = htdocs / ROOT / "job-0" / "0000000"
         generate(first, "--tests", str(options.tests), "--dstat-rows", "5400", "--console-mb", "1")
-        urls = [f"http://logs.openstack.org/{ROOT}/job-{n}/0000000/" for n in range(options.jobs)]
         for n in range(1, options.jobs):
-            (base / "htdocs" / ROOT / f"job-{n}").symlink_to("job-0")
-        apache = Apache(base / "htdocs", base / "apache")
-        apache.start()
-        config = {
-            "gerrits": [],
-            "zuuls": [],
-            "resolve": {"logs.openstack.org": f"127.0.0.1:{apache.port}"},
-            "private_networks": ["127.0.0.0/8"],
-        }
-        try:
-            with Daemon(base / "daemon", config) as daemon:
-                idle = Pinger(daemon.port)
-                idle.start()
-                time.sleep(5)
-                idle.report("idle")
-                busy = Pinger(daemon.port)
-                busy.start()
-                begun = time.perf_counter()
-                tasks = [daemon.post("/api/scrape", {"url": url})[1]["uuid"] for url in urls]
-                ends = [daemon.wait(uuid)["status"] for uuid in tasks]
-                took = time.perf_counter() - begun
-                busy.report(f"{options.jobs} scrapes of {options.tests} tests ({took:.1f} s, {ends})")
-        finally:
-            apache.stop()
+            (htdocs / ROOT / f"job-{n}").symlink_to("job-0")
+
+    with scraping(fill) as (daemon, _):
+        idle = Pinger(daemon.port)
+        idle.start()
+        time.sleep(5)
+        idle.report("idle")
+        busy = Pinger(daemon.port)
+        busy.start()
+        begun = time.perf_counter()
+        tasks = [daemon.post("/api/scrape", {"url": url})[1]["uuid"] for url in urls]
+        ends = [daemon.wait(uuid)["status"] for uuid in tasks]
+        took = time.perf_counter() - begun
+        busy.report(f"{options.jobs} scrapes of {options.tests} tests ({took:.1f} s, {ends})")
 
 
 if __name__ == "__main__":
