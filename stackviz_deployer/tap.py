@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,7 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.listing.job import JobListing  # noqa: PLC0415
     from stackviz_deployer.lookup.service import LookupService  # noqa: PLC0415
     from stackviz_deployer.net.fetch import HttpFetcher  # noqa: PLC0415
+    from stackviz_deployer.net.own import is_own_endpoint  # noqa: PLC0415
     from stackviz_deployer.scrapers import SCRAPERS  # noqa: PLC0415
     from stackviz_deployer.service import Staged  # noqa: PLC0415
     from stackviz_deployer.store.blobs import FileBlobStore  # noqa: PLC0415
@@ -136,6 +138,7 @@ def build(config: Config, reactor: Any) -> IService:
         ),
         private_networks=config.private_networks,
         resolve=config.resolve,
+        is_own=partial(is_own_endpoint, reactor),
         sample_root=samples,
     )
     lookup = LookupService(

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stackviz_deployer.errors import (
+    AddressRefusedError,
     HostNotAllowedError,
     ParseError,
     QueryNotUnderstoodError,
     StackvizError,
     TooLargeError,
+    UpstreamInvalidError,
     UpstreamStatusError,
+    UpstreamTimeoutError,
+    UpstreamUnreachableError,
     WorkerDiedError,
 )
 from stackviz_deployer.interfaces import CpuPool, Fetcher
@@ -22,17 +26,22 @@ from stackviz_deployer.listing.pages import PageReader, is_absent
 from stackviz_deployer.model import Limits, ListedFile, Tree
 
 MANIFEST = "zuul-manifest.json"
+GUESS_SECONDS = 20.0
+"""For a manifest that nobody said is there: a server that hangs at what it does not have has a directory."""
 
 _ACCEPT = "application/json, */*;q=0.5"
-# whatever else goes wrong would go wrong with the directory, too
+# whatever else goes wrong beside the directory would go wrong with that, too
 _NO_MANIFEST = (
     HostNotAllowedError,
     ParseError,
     QueryNotUnderstoodError,
     TooLargeError,
     UpstreamStatusError,
+    UpstreamTimeoutError,
     WorkerDiedError,
 )
+_NOT_ELSEWHERE = (*_NO_MANIFEST, AddressRefusedError, UpstreamInvalidError, UpstreamUnreachableError)
+"""Why a manifest that lies elsewhere is done without."""
 
 
 class JobListing:
@@ -59,17 +68,17 @@ class JobListing:
         root = url if url.endswith("/") else url + "/"
         reader = PageReader(self._fetcher, self._cpu, self._limits, scratch)
         warnings: list[str] = []
-        for address in dict.fromkeys((manifest_url or root + MANIFEST, root + MANIFEST)):
+        own = root + MANIFEST
+        for address in dict.fromkeys((manifest_url or own, own)):
+            told = address == manifest_url
+            limit_s = self._limits.fetch_seconds if told else min(self._limits.fetch_seconds, GUESS_SECONDS)
+            passing = _NO_MANIFEST if address == own else _NOT_ELSEWHERE
             try:
-                tree = await self._manifest(reader, root, address)
-            except _NO_MANIFEST as error:
-                if (
-                    address != manifest_url
-                    and isinstance(error, UpstreamStatusError)
-                    and not is_absent(error)
-                ):
+                tree = await self._manifest(reader, root, address, limit_s)
+            except passing as error:
+                if not told and isinstance(error, UpstreamStatusError) and not is_absent(error):
                     raise  # a server in trouble is not asked for three more pages
-                if address == manifest_url or not isinstance(error, (ParseError, UpstreamStatusError)):
+                if told or not isinstance(error, (ParseError, UpstreamStatusError)):
                     warnings.append(_unread(address, error))
             else:
                 if tree.seen:
@@ -77,10 +86,11 @@ class JobListing:
         walk = Walk(reader, root, self._names, warnings=warnings)
         return await walk.run()
 
-    async def _manifest(self, reader: PageReader, root: str, address: str) -> Tree:
+    async def _manifest(self, reader: PageReader, root: str, address: str, timeout_s: float) -> Tree:
         page = await reader.read(
             address,
             "manifest",
+            timeout_s=timeout_s,
             name=f"The manifest {address}",
             accept=_ACCEPT,
             url=root,

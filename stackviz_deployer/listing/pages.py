@@ -62,12 +62,21 @@ class PageReader:
         """How many pages were asked for so far."""
 
     async def read(
-        self, address: str, parser: str, *, name: str, accept: str, below: str = "", **options: Any
+        self,
+        address: str,
+        parser: str,
+        *,
+        name: str,
+        accept: str,
+        below: str = "",
+        timeout_s: float | None = None,
+        **options: Any,
     ) -> Page:
         """Fetch ``address`` and have ``parser`` read it, with ``options``; ``url`` is where it was found.
 
-        ``name`` names the page in messages.  Raises what the Fetcher and the parser raise, and
-        ParseError when a redirect leads out of ``below``.
+        ``name`` names the page in messages; ``timeout_s`` is for the fetch, if not that of every
+        file.  Raises what the Fetcher and the parser raise, and ParseError when a redirect leads
+        out of ``below``.
         """
         self.asked += 1
         page = self._scratch / f"{self.asked}.page"
@@ -78,7 +87,7 @@ class PageReader:
                 address,
                 page,
                 max_bytes=self._limits.listing_bytes,
-                timeout_s=self._limits.fetch_seconds,
+                timeout_s=self._limits.fetch_seconds if timeout_s is None else timeout_s,
                 accept=accept,
             )
             if not fetched.url.startswith(below):

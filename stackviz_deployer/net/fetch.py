@@ -99,7 +99,8 @@ class HttpFetcher:
 
     ``allowed`` are ``host[:port]`` patterns, ``private_networks`` CIDRs, ``resolve`` maps
     ``host[:port]`` to ``address[:port]`` instead of DNS; ``slots`` is how many requests one host
-    gets at a time; ``sample_root`` holds the sample jobs.  ``trust`` is a Twisted trust root
+    gets at a time; ``is_own`` tells the addresses and ports at which this process listens, which are
+    never asked; ``sample_root`` holds the sample jobs.  ``trust`` is a Twisted trust root
     in place of the system's certificates.  Raises ConfigError.  ``client`` (treq's interface)
     and ``run_in_thread`` are for tests of the logic above them.
     """
@@ -112,6 +113,7 @@ class HttpFetcher:
         private_networks: Iterable[str] = (),
         resolve: Mapping[str, str] | None = None,
         slots: int = 6,
+        is_own: Callable[[str, int], bool] | None = None,
         sample_root: Path | None = None,
         trust: Any = None,
         client: Any = None,
@@ -130,7 +132,7 @@ class HttpFetcher:
         endpoints = GuardedEndpoints(
             reactor,
             hosts=self._hosts,
-            guard=AddressGuard(private_networks),
+            guard=AddressGuard(private_networks, is_own=is_own),
             overrides=Overrides(resolve or {}),
             tls=BrowserLikePolicyForHTTPS(trust),
             connect_timeout_s=CONNECT_TIMEOUT_S,

@@ -9,7 +9,7 @@ not allowed, and the reactor that they see refuses to connect to it.  Literals (
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -52,9 +52,15 @@ _RELAY_6TO4 = ipaddress.ip_network("192.88.99.0/24")
 
 
 class AddressGuard:
-    """Addresses that may be connected to: global ones, and those in ``private_networks`` (CIDRs)."""
+    """Addresses that may be connected to: global ones, and those in ``private_networks`` (CIDRs).
 
-    def __init__(self, private_networks: Iterable[str] = ()) -> None:
+    Never where ``is_own`` says of an address and port that this process itself listens there.
+    """
+
+    def __init__(
+        self, private_networks: Iterable[str] = (), *, is_own: Callable[[str, int], bool] | None = None
+    ) -> None:
+        self._is_own = is_own
         self._private: list[_Network] = []
         for network in private_networks:
             try:
@@ -63,6 +69,10 @@ class AddressGuard:
                 raise ConfigError(
                     f"private_networks: {network!r} is no network in CIDR form ({error})."
                 ) from error
+
+    def is_own(self, address: str, port: int) -> bool:
+        """Whether ``address`` (numeric) and ``port`` are this process's."""
+        return self._is_own is not None and self._is_own(address, port)
 
     def refusal(self, address: str) -> str | None:
         """Why ``address`` (numeric) may not be connected to, in words; None when it may."""
@@ -97,27 +107,27 @@ class AddressGuard:
 class _Refused:
     address: str
     why: str
+    for_good: bool
+    """Whether no configuration lets it through."""
 
 
 @implementer(IResolutionReceiver)
 class _Filter:
-    """Passes on the addresses that the guard lets through."""
+    """Passes on the addresses that the reactor may connect to."""
 
-    def __init__(self, inner: IResolutionReceiver, guard: AddressGuard, refused: list[_Refused]) -> None:
+    def __init__(self, inner: IResolutionReceiver, reactor: GuardedReactor) -> None:
         self._inner = inner
-        self._guard = guard
-        self._refused = refused
+        self._reactor = reactor
 
     def resolutionBegan(self, resolution: IHostResolution) -> None:
         self._inner.resolutionBegan(resolution)
 
     def addressResolved(self, address: IAddress) -> None:
-        numeric = str(getattr(address, "host", ""))
-        why = self._guard.refusal(numeric)
-        if why is None:
+        refused = self._reactor.refusal(str(getattr(address, "host", "")), int(getattr(address, "port", 0)))
+        if refused is None:
             self._inner.addressResolved(address)
         else:
-            self._refused.append(_Refused(numeric, why))
+            self._reactor.refused.append(refused)
 
     def resolutionComplete(self) -> None:
         self._inner.resolutionComplete()
@@ -127,10 +137,9 @@ class _Filter:
 class GuardedResolver:
     """The reactor's resolver less the addresses that may not be connected to (those end in ``refused``)."""
 
-    def __init__(self, inner: IHostnameResolver, guard: AddressGuard, refused: list[_Refused]) -> None:
+    def __init__(self, inner: IHostnameResolver, reactor: GuardedReactor) -> None:
         self._inner = inner
-        self._guard = guard
-        self._refused = refused
+        self._reactor = reactor
 
     def resolveHostName(
         self,
@@ -140,19 +149,28 @@ class GuardedResolver:
         addressTypes: Sequence[type[IAddress]] | None = None,
         transportSemantics: str = "TCP",
     ) -> IHostResolution:
-        receiver = _Filter(resolutionReceiver, self._guard, self._refused)
+        receiver = _Filter(resolutionReceiver, self._reactor)
         return self._inner.resolveHostName(receiver, hostName, portNumber, addressTypes, transportSemantics)
 
 
 @implementer(IReactorPluggableNameResolver)
 class GuardedReactor:
-    """A reactor that neither resolves to nor connects to an address that the guard refuses."""
+    """A reactor that neither resolves to nor connects to an address that the guard refuses, nor to itself."""
 
     def __init__(self, reactor: Any, guard: AddressGuard) -> None:
         self._reactor = reactor
         self._guard = guard
         self.refused: list[_Refused] = []
-        self.nameResolver = GuardedResolver(reactor.nameResolver, guard, self.refused)
+        self.nameResolver = GuardedResolver(reactor.nameResolver, self)
+
+    def refusal(self, address: str, port: int) -> _Refused | None:
+        """What speaks against a connection; None when it may be made."""
+        why = self._guard.refusal(address)
+        if why is not None:
+            return _Refused(address, why, for_good=False)
+        if self._guard.is_own(address, port):
+            return _Refused(address, "where this server itself listens", for_good=True)
+        return None
 
     def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
         raise NotImplementedError("the guard's resolver stays")
@@ -160,9 +178,9 @@ class GuardedReactor:
     def connectTCP(
         self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None
     ) -> Any:
-        why = self._guard.refusal(host)
-        if why is not None:
-            raise AddressRefusedError(f"{host} is {why}.")
+        refused = self.refusal(host, port)
+        if refused is not None:
+            raise AddressRefusedError(f"{host} is {refused.why}.")
         return self._reactor.connectTCP(host, port, factory, timeout, bindAddress)
 
     def __getattr__(self, name: str) -> Any:
@@ -215,6 +233,8 @@ class GuardedEndpoint:
             if first.address == self._host
             else (f"{self._host} has the address {first.address}, which is {first.why}")
         )
+        if first.for_good:
+            return AddressRefusedError(f"{what}; it does not ask itself.")
         return AddressRefusedError(
             f"{what}, and such are not connected to. Its operator can add the network to private_networks."
         )

@@ -7,6 +7,7 @@ Archives in archives are files like any other.
 
 from __future__ import annotations
 
+import copy
 import io
 import stat
 import tarfile
@@ -17,6 +18,7 @@ from lzma import LZMAError
 from typing import cast
 
 from attrs import frozen
+from isal import isal_zlib
 
 from stackviz_deployer.errors import ParseError, TooLargeError
 
@@ -150,10 +152,16 @@ def _tell_damaged(error: Exception, subject: str, warnings: list[str]) -> None:
 def _zip_chunks(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, subject: str, warnings: list[str]
 ) -> Iterator[bytes]:
+    unchecked = copy.copy(info)
+    del unchecked.CRC  # the library would throw away what it read last when the sum is wrong
+    crc = 0
     try:
-        with archive.open(info) as member:
+        with archive.open(unchecked) as member:
             while chunk := member.read(_READ_BYTES):
+                crc = isal_zlib.crc32(chunk, crc)
                 yield chunk
+        if crc != info.CRC:
+            warnings.append(f"{subject}: {info.filename[:200]!a} is damaged (wrong checksum).")
     except _ZIP_DAMAGE as error:
         warnings.append(f"{subject}: {info.filename[:200]!a} is damaged ({error}); its rest is missing.")
 

@@ -28,6 +28,8 @@ _MAX_ROW_CHARS = 2_000
 _MAX_CELL_CHARS = 500
 _MAX_LAYOUTS = 50
 """Different headers in one file."""
+_MAX_HEADERS = 2_000
+"""Header lines that are taken apart; the program is started again a few times at most."""
 _MAX_WARNINGS = 20
 
 _TITLE = re.compile(r"(\S{1,40}) (\S{1,40}) CSV output", re.IGNORECASE)
@@ -48,6 +50,8 @@ def parse(request: ParseRequest) -> ParseResult:
         if len(reader.rows) >= MAX_ROWS:
             reader.warn(f"only the first {MAX_ROWS} rows were read")
             break
+        if reader.full:
+            break
     if reader.version is None:
         raise ParseError(f"{source.name}: no dstat CSV: it has no whole line")
     return store(request, decoder, reader.table(), reader.warnings)
@@ -65,10 +69,13 @@ class _Reader:
         self.year_known = reference_ms is not None
         self.warnings: list[str] = []
         self.by_reference = False
+        self.full = False
+        """Whether it takes no more lines."""
         self.rows: list[tuple[int, str, int]] = []
         """Time, cells as they are stored, index of the layout."""
         self._dialect: Dialect | None = None
         self._layouts: list[Layout] = []
+        self._headers = 0
         self._layout: Layout | None = None
         self._groups: list[str] | None = None
         # 2000 has a 29th of February
@@ -100,6 +107,12 @@ class _Reader:
             self._damaged += 1
 
     def _header(self, line: bytes) -> None:
+        self._headers += 1
+        if self._headers > _MAX_HEADERS:
+            self._groups = self._layout = None
+            self.full = True
+            self.warn(f"it has more than {_MAX_HEADERS} lines of headers; what follows was left out")
+            return
         try:
             cells = [c.strip()[:_MAX_CELL_CHARS] for c in next(csv.reader([line.decode("utf-8", "replace")]))]
         except csv.Error:

@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from multipart import (  # type: ignore[import-untyped]  # it has annotations, and no py.typed
     MultipartError,
     MultipartSegment,
@@ -23,7 +24,15 @@ from multipart import (  # type: ignore[import-untyped]  # it has annotations, a
 
 from stackviz_deployer.errors import NoArtifactsError, ParseError, TooLargeError
 from stackviz_deployer.model import InputFile, ParseRequest, ParseResult
-from stackviz_deployer.parsers.archive import HEAD_BYTES, is_tar, is_zip, tar_entries, zip_entries
+from stackviz_deployer.parsers.archive import (
+    HEAD_BYTES,
+    MAX_ENTRIES,
+    Entry,
+    is_tar,
+    is_zip,
+    tar_entries,
+    zip_entries,
+)
 from stackviz_deployer.parsers.decode import Decoder
 from stackviz_deployer.parsers.recognise import known_path, recognised
 
@@ -47,7 +56,7 @@ def parse(request: ParseRequest) -> ParseResult:
 
     Options: ``globs`` (what scrapers look for), ``name`` (of the body, or None), ``boundary``
     (of a multipart body, else None), ``entry_bytes`` (of one file).  ``max_bytes`` bounds
-    what is written and what an archive decodes to.
+    what is written, and what all archives of the body decode to together.
 
     ``data``: ``{"title": str | None, "files": [{"file": "0", "path": ..., "size": n}], "seen": n,
     "left_out": [paths]}``; ``path`` is the name for scrapers and people.
@@ -95,6 +104,9 @@ class _Unpacking:
         self._max_bytes = request.max_bytes
         self._entry_bytes = int(request.options["entry_bytes"])
         self._taken: set[str] = set()
+        self._decoded = 0
+        """Bytes that came out of archives so far, whether anybody wants them or not."""
+        self._entries = 0
         self.written = 0
         self.seen = 0
         self.files: list[dict[str, Any]] = []
@@ -123,20 +135,27 @@ class _Unpacking:
 
         ``prefixed``: the files of an archive get its name in front, for there are other parts.
         """
-        decoder = Decoder(part.path, name=name or "the archive", max_bytes=self._max_bytes)
+        left = self._max_bytes - self._decoded
+        decoder = Decoder(part.path, name=name or "the archive", max_bytes=left)
         decoded = iter(decoder)
         head = _first(decoded, HEAD_BYTES)
         subject = name or "The archive"
         if is_tar(head):
-            entries = tar_entries(chain((head,), decoded), subject=subject, warnings=self.warnings)
+            stream = self._metered(chain((head,), decoded))
+            entries = tar_entries(stream, subject=subject, warnings=self.warnings)
         elif is_zip(head):
-            entries = zip_entries(part.path, subject=subject, warnings=self.warnings)
+            entries = self._metered_entries(zip_entries(part.path, subject=subject, warnings=self.warnings))
         else:
             self._keep(Path(part.path), name or "upload", alone=alone)
             return name
         folder = _ARCHIVE_SUFFIX.sub("", (name or "").rpartition("/")[2]) if prefixed else ""
         kept = len(self.files)
         for entry in entries:
+            self._entries += 1
+            if self._entries > MAX_ENTRIES:
+                raise TooLargeError(
+                    f"The archives that were sent have more than {MAX_ENTRIES} entries together."
+                )
             path = shown_path(entry.name)
             if path is not None and not _JUNK.search(path):
                 self._write(entry.chunks, path)
@@ -145,6 +164,19 @@ class _Unpacking:
         for one in self.files[kept:]:
             one["path"] = self._distinct((f"{folder}/" if folder else "") + one["path"][len(common) :])
         return _ARCHIVE_SUFFIX.sub("", name) if name else common.rstrip("/") or None
+
+    def _metered(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The chunks of an archive.  Raises TooLargeError when all archives together have too many."""
+        for chunk in chunks:
+            self._decoded += len(chunk)
+            if self._decoded > self._max_bytes:
+                raise TooLargeError(f"What was sent has more than {self._max_bytes} bytes when unpacked.")
+            yield chunk
+
+    def _metered_entries(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """Those of a zip, which come each by itself, and may share their bytes."""
+        for entry in entries:
+            yield evolve(entry, chunks=self._metered(entry.chunks))
 
     def _write(self, chunks: Iterator[bytes], path: str) -> None:
         """Take an archive's entry, if it is something."""
@@ -166,8 +198,6 @@ class _Unpacking:
         if shown is None or size > self._entry_bytes:
             into.unlink()
             self._leave_out(path)
-            if size > self._entry_bytes:
-                self._count(size)  # entries of a zip may share their bytes: trying them all would have no end
             return
         self._add(into, shown, size)
 

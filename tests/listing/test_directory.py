@@ -35,6 +35,7 @@ class PagesFetcher:
     def __init__(self, pages: Mapping[str, Any]) -> None:
         self.pages = pages
         self.asked: list[str] = []
+        self.time_s: dict[str, float] = {}
         self.running = 0
         self.most = 0
         self.gate_below: str | None = None
@@ -49,8 +50,9 @@ class PagesFetcher:
     def check(self, url: str) -> None:
         pass
 
-    async def fetch(self, url: str, into: Path, **_options: Any) -> Fetched:
+    async def fetch(self, url: str, into: Path, *, timeout_s: float, **_options: Any) -> Fetched:
         self.asked.append(url)
+        self.time_s[url] = timeout_s
         self.running += 1
         self.most = max(self.most, self.running)
         try:

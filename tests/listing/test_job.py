@@ -11,15 +11,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.cpu import InlinePool
 from stackviz_deployer.errors import (
+    AddressRefusedError,
     HostNotAllowedError,
     NotFoundError,
     TooLargeError,
+    UpstreamInvalidError,
     UpstreamStatusError,
     UpstreamTimeoutError,
     UpstreamUnreachableError,
 )
 from stackviz_deployer.listing import directory, places
-from stackviz_deployer.listing.job import MANIFEST, JobListing
+from stackviz_deployer.listing.job import GUESS_SECONDS, MANIFEST, JobListing
 from stackviz_deployer.model import Limits, Tree
 from stackviz_deployer.parsers import wanted
 from stackviz_deployer.parsers.worker import perform
@@ -95,6 +97,10 @@ class ManifestTests(JobTestCase):
             UpstreamStatusError("no", 404),
             HostNotAllowedError("no"),
             TooLargeError("no"),
+            AddressRefusedError("inside"),
+            UpstreamInvalidError("no HTTP"),
+            UpstreamTimeoutError("hangs"),
+            UpstreamUnreachableError("down"),
             "<html>expired",
             '{"tree": 7}',
         ):
@@ -123,9 +129,19 @@ class ManifestTests(JobTestCase):
         (warning,) = tree.warnings
         self.assertIn("huge", warning)
 
+    def test_a_guess_that_hangs_is_given_up(self) -> None:
+        """Some servers answer neither yes nor no for what they do not have."""
+        tree = self.open({OWN: UpstreamTimeoutError("it hangs"), ROOT: index("a")})
+        self.assertEqual(self.paths(tree), ["a"])
+        (warning,) = tree.warnings
+        self.assertIn("it hangs", warning)
+        self.assertEqual(self.fetcher.time_s[OWN], GUESS_SECONDS)
+        self.assertEqual(self.fetcher.time_s[ROOT], Limits().fetch_seconds)
+        self.open({GIVEN: SMALL}, GIVEN)
+        self.assertEqual(self.fetcher.time_s[GIVEN], Limits().fetch_seconds)
+
     def test_a_server_that_is_down_is_asked_once(self) -> None:
         for error in (
-            UpstreamTimeoutError("slow"),
             UpstreamUnreachableError("down"),
             UpstreamStatusError("overloaded", 503),
         ):

@@ -3,8 +3,10 @@
 
 import gzip
 import os
+import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from stackviz_deployer.errors import (
 from stackviz_deployer.model import Fetched
 from stackviz_deployer.net import agent
 from stackviz_deployer.net.fetch import HttpFetcher
+from stackviz_deployer.net.own import is_own_endpoint
 from tests.net.wire import Wire, WireFactory, certificates, reactor
 
 Script = Callable[[Wire, bytes], None]
@@ -452,6 +455,41 @@ class AddressTests(FetchTestCase):
             message = await self.fails(AddressRefusedError, fetcher, f"http://{host}:{self.port}/")
             self.assertIn("Its operator can add the network", message)
         self.assertEqual(server.connections, [])
+
+    async def test_never_itself(self) -> None:
+        """Nor when private_networks holds its address, however its port was opened."""
+        for interface, host, own in (
+            ("127.0.0.1", "127.0.0.1", True),
+            ("127.0.0.1", "127.0.0.2", False),
+            ("0.0.0.0", "127.0.0.2", True),
+            ("0.0.0.0", "localhost", True),
+            ("0.0.0.0", "10.9.8.7", False),
+        ):
+            server = self.serve(lambda wire, head: wire.answer(b"secret"), interface=interface)
+            place = f"{host}:{self.port}"
+            fetcher = self.fetcher(
+                allowed=[place],
+                private_networks=["127.0.0.0/8", "::1/128"],
+                is_own=partial(is_own_endpoint, reactor),
+            )
+            if own:
+                message = await self.fails(AddressRefusedError, fetcher, f"http://{place}/")
+                self.assertIn("it does not ask itself", message)
+            self.assertIs(is_own_endpoint(reactor, "127.0.0.1" if own else host, self.port), own, place)
+            self.assertFalse(is_own_endpoint(reactor, "127.0.0.1", 1))
+            self.assertEqual(server.connections, [])
+
+    async def test_never_itself_by_an_outer_address(self) -> None:
+        """The machine's own, public perhaps, and the daemon listens on all of them."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("192.0.2.1", 9))
+            except OSError as error:
+                self.skipTest(f"this machine has no address but its loopback: {error}")
+            outer = probe.getsockname()[0]
+        self.serve(lambda wire, head: wire.answer(b"secret"), interface="0.0.0.0")
+        self.assertTrue(is_own_endpoint(reactor, outer, self.port))
+        self.assertTrue(is_own_endpoint(reactor, f"::ffff:{outer}", self.port))
 
     async def test_not_on_the_list(self) -> None:
         self.serve(lambda wire, head: wire.answer(b"x"))

@@ -185,6 +185,21 @@ class ZipTests(ArchiveTestCase):
         self.assertIn("encrypted", self.warnings[0])
         self.assertIn("damaged", self.warnings[1])
 
+    def test_damage_loses_nothing_that_could_be_read(self):
+        """The library throws its last read away; a small entry is all of it."""
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            for size in (10, 5000, 200_000):
+                body = bytes(n % 251 for n in range(size))
+                data = bytearray(a_zip({"one": body, "two": b"2"}, method=method))
+                with zipfile.ZipFile(io.BytesIO(data)) as made:
+                    at = made.infolist()[0].header_offset
+                data[at + 14 : at + 18] = b"\0\0\0\0"
+                end = data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02"))
+                data[end + 16] ^= 0xFF
+                self.assertEqual(self.zip(bytes(data)), {"one": body, "two": b"2"}, (method, size))
+                (warning,) = self.warnings
+                self.assertIn("'one' is damaged (wrong checksum)", warning)
+
     def test_without_its_directory(self):
         self.assertRaises(ParseError, self.zip, a_zip()[:-30])
 

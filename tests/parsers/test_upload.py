@@ -160,6 +160,22 @@ class ArchiveTests(UploadTestCase):
         files = {f"{n}.subunit": STREAM for n in range(3)}
         self.assertRaises(TooLargeError, self.files, a_zip(files))
 
+    def test_archives_of_one_form_count_together(self):
+        """Each of a thousand parts would else have the whole limit for itself."""
+        unwanted = {f"{n}.bin": bytes(50_000) for n in range(3)}
+        for packed in (gzip.compress(a_tar(unwanted)), a_zip(unwanted)):
+            parts = [(f"{n}.tgz", packed) for n in range(4)]
+            self.files(form(*parts), boundary=BOUNDARY, max_bytes=700_000)
+            with self.assertRaisesRegex(TooLargeError, "What was sent has more than|when decoded"):
+                self.parse(form(*parts), boundary=BOUNDARY, max_bytes=400_000)
+
+    def test_entries_of_all_archives_count_together(self):
+        self.patch(upload, "MAX_ENTRIES", 10)
+        packed = a_tar({f"{n}.bin": b"" for n in range(4)})
+        self.files(form(("a.tar", packed), ("b.tar", packed)), boundary=BOUNDARY)
+        with self.assertRaisesRegex(TooLargeError, "more than 10 entries together"):
+            self.parse(form(*[(f"{n}.tar", packed) for n in range(3)]), boundary=BOUNDARY)
+
     def test_torn(self):
         body = gzip.compress(a_tar({"a.subunit": STREAM, "b.subunit": os.urandom(9000)}))[:4000]
         kept = self.files(body, "my.tgz")
