@@ -65,8 +65,12 @@ class Fetcher(Protocol):
 class Lookup(Protocol):
     """From what was pasted to jobs."""
 
-    async def find(self, q: str) -> Answer:
-        """The jobs that ``q`` means.  Raises QueryNotUnderstoodError, NotFoundError, Upstream*Error."""
+    async def find(self, q: str, tell: Callable[[Answer], None] | None = None) -> Answer:
+        """The jobs that ``q`` means.  Raises QueryNotUnderstoodError, NotFoundError, Upstream*Error.
+
+        ``tell`` hears what is known while some servers have not answered (``Answer.asking``): first
+        who is asked, then what each adds.  The value is what there is in the end.
+        """
 
     async def describe(self, url: str) -> Job:
         """What is known of the job at this log URL: recent answers, else asked for anew.

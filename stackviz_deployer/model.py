@@ -120,6 +120,8 @@ class Answer:
     choices: tuple[Choice, ...] = ()
     warnings: tuple[str, ...] = ()
     """Sources that could not be asked."""
+    asking: tuple[str, ...] = ()
+    """Hosts whose answers have not come: this is what is known until then."""
 
 
 @frozen(kw_only=True)

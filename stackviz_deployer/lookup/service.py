@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -17,8 +16,8 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.interfaces import CpuPool, Fetcher
 from stackviz_deployer.lookup.answer import Scratch
-from stackviz_deployer.lookup.builds import CiBuild, merged
 from stackviz_deployer.lookup.describe import Describer
+from stackviz_deployer.lookup.found import Found, by_change, naming_all, nothing_yet, once
 from stackviz_deployer.lookup.gerrit import FoundChanges, GerritChange
 from stackviz_deployer.lookup.logurl import parse_log_url
 from stackviz_deployer.lookup.query import (
@@ -31,16 +30,13 @@ from stackviz_deployer.lookup.query import (
     zuul_query,
 )
 from stackviz_deployer.lookup.results import (
-    Subject,
     grouped,
-    is_of,
     is_on,
     job_of,
     patchsets,
-    subject_of_build,
-    subject_of_change,
 )
-from stackviz_deployer.lookup.sources import Asked, Sources, together
+from stackviz_deployer.lookup.round import Round
+from stackviz_deployer.lookup.sources import Asked, Sources, combined, gathered
 from stackviz_deployer.lookup.zuul import Question, ZuulBuild
 from stackviz_deployer.lookup.zuul_page import BuildQuery, BuildsQuery
 from stackviz_deployer.model import Answer, Choice, GerritServer, Job, Limits, ZuulServer
@@ -57,13 +53,7 @@ MAX_CHANGES_ASKED = 3
 """Changes that Gerrit is asked about for the builds of one Zuul page."""
 SAMPLE = "sample:"
 
-
-@frozen(kw_only=True)
-class _Found:
-    """A subject and its builds."""
-
-    subject: Subject
-    builds: list[CiBuild]
+Tell = Callable[[Answer], None]
 
 
 class LookupService:
@@ -101,15 +91,15 @@ class LookupService:
         )
         self._describer = Describer(self._sources, clock, self._refusal)
 
-    async def find(self, q: str) -> Answer:
+    async def find(self, q: str, tell: Callable[[Answer], None] | None = None) -> Answer:
         """As in interfaces.Lookup."""
         query = parse_query(q, self._sources.gerrits, self._sources.zuuls)
         if isinstance(query, ChangeQuery):
-            return await self._find_change(query)
+            return await self._find_change(query, tell)
         if isinstance(query, SearchQuery):
-            return await self._find_changes(query)
+            return await self._find_changes(query, tell)
         if isinstance(query, BuildQuery | BuildsQuery):
-            return await self._find_builds(query, self._find_timeout_s)
+            return await self._find_builds(query, self._find_timeout_s, tell)
         if isinstance(query, LogUrlQuery):
             job, warnings = await self._at(query.url, self._find_timeout_s)
             return Answer(results=(job,), warnings=warnings)
@@ -147,7 +137,7 @@ class LookupService:
                 return job
         raise NotFoundError(f"There is no {wanted[:200]}; ask for 'sample' to see the sample jobs.")
 
-    async def _find_change(self, query: ChangeQuery) -> Answer:
+    async def _find_change(self, query: ChangeQuery, tell: Tell | None = None) -> Answer:
         """Gerrit's comments and Zuul's records, asked at the same time."""
         servers = self._sources.gerrits if query.gerrit is None else (query.gerrit,)
         if not servers and not self._sources.zuuls:
@@ -156,10 +146,25 @@ class LookupService:
         if query.patchset is not None:
             filters.append(("patchset", str(query.patchset)))
         zuul_timeout_s = min(self._find_timeout_s, BESIDE_SECONDS) if servers else self._find_timeout_s
-        outcomes, asked = await together(
-            self._sources.changes(servers, query.number, query.project, self._find_timeout_s),
-            self._sources.builds([Question(kind="builds", filters=tuple(filters))], zuul_timeout_s),
+        asked = Round(
+            self._sources.ask_changes(servers, query.number, query.project, self._find_timeout_s),
+            self._sources.ask_builds([Question(kind="builds", filters=tuple(filters))], zuul_timeout_s),
         )
+
+        async def known() -> Answer:
+            return await self._of_change(query, asked.said(0), combined(asked.said(1)), asked.asking)
+
+        await _hear(asked, known, tell)
+        return await known()
+
+    async def _of_change(
+        self,
+        query: ChangeQuery,
+        outcomes: Sequence[GerritChange | StackvizError],
+        asked: Asked,
+        asking: tuple[str, ...],
+    ) -> Answer:
+        """What the Gerrits and Zuuls say of a change; nothing is missing as long as some are ``asking``."""
         failed = [error for error in outcomes if isinstance(error, StackvizError)]
         absent = [error for error in failed if isinstance(error, NotFoundError)]
         failed = [error for error in failed if error not in absent]
@@ -175,33 +180,42 @@ class LookupService:
                 )
             else:
                 there.append(change)
-        found = _by_change(there, [b for b in asked.builds if b.change == query.number], query.gerrit)
-        if not found and failed:
-            # Whoever could not be asked may have it: "not found" would be a guess.
-            raise _naming_all([*failed, *asked.failed])
-        if not found:
+        found = by_change(there, [b for b in asked.builds if b.change == query.number], query.gerrit)
+        if not found and not asking:
+            if failed:
+                # Whoever could not be asked may have it: "not found" would be a guess.
+                raise naming_all([*failed, *asked.failed])
             raise NotFoundError(" ".join(error.message for error in (*absent, *asked.failed)))
         results: list[Job] = []
         for one in found:
             newest = next(iter(patchsets(one.builds)), None)
             results.extend(await self._jobs(one, newest if query.patchset is None else query.patchset))
-        message = None if results else " ".join(_nothing_yet(one, query) for one in found)
-        warnings = [error.message for error in (*failed, *asked.failed, *asked.absent)]
+        message = None if results or asking else " ".join(nothing_yet(one, query) for one in found)
+        warnings = [error.message for error in (*failed, *asked.failed)]
+        if not asking:
+            warnings += [error.message for error in asked.absent]
         warnings += [warning for change in there for warning in change.warnings]
-        return Answer(results=tuple(results), message=message, warnings=_once(warnings, asked.warnings))
+        return Answer(
+            results=tuple(results),
+            message=message,
+            warnings=once(warnings, asked.warnings),
+            asking=asking,
+        )
 
-    async def _find_changes(self, query: SearchQuery) -> Answer:
+    async def _find_changes(self, query: SearchQuery, tell: Tell | None) -> Answer:
         """The change that a search finds, or the choice between several."""
         servers = self._sources.gerrits if query.gerrit is None else (query.gerrit,)
         if not servers:
             raise NotFoundError("No Gerrit is configured; give the URL of a log directory instead.")
+        if tell is not None:
+            tell(Answer(asking=tuple(host_of(server) for server in servers)))
         outcomes = await self._sources.search(servers, query.text, self._find_timeout_s)
         failed = [outcome for outcome in outcomes if isinstance(outcome, StackvizError)]
         answers = [outcome for outcome in outcomes if isinstance(outcome, FoundChanges)]
         changes = [change for answer in answers for change in answer.changes]
         if not changes and failed:
             raise failed[0]
-        warnings = _once(error.message for error in failed)
+        warnings = once(error.message for error in failed)
         if not changes:
             hosts = " and ".join(host_of(server) for server in servers)
             raise NotFoundError(f"{hosts}: no change fits {query.text[:200]}, or only for members.")
@@ -209,10 +223,10 @@ class LookupService:
         if len(changes) == 1 and not more:
             (only,) = changes
             answer = await self._find_change(
-                ChangeQuery(number=only.number, gerrit=only.server, project=only.project)
+                ChangeQuery(number=only.number, gerrit=only.server, project=only.project), tell
             )
             return Answer(
-                results=answer.results, message=answer.message, warnings=_once(warnings, answer.warnings)
+                results=answer.results, message=answer.message, warnings=once(warnings, answer.warnings)
             )
         choices = tuple(
             Choice(
@@ -227,59 +241,91 @@ class LookupService:
         message = f"{len(choices)} changes fit" + (", the newest of many." if more else ".")
         return Answer(choices=choices, message=message, warnings=warnings)
 
-    async def _find_builds(self, query: BuildQuery | BuildsQuery, timeout_s: float) -> Answer:
+    async def _find_builds(
+        self, query: BuildQuery | BuildsQuery, timeout_s: float, tell: Tell | None = None
+    ) -> Answer:
         """The builds of a page of Zuul, or with a UUID."""
         if not self._sources.zuuls:
             raise NotFoundError("No Zuul is configured; give the URL of the build's log directory instead.")
         until = self._clock.seconds() + timeout_s
-        asked = await self._sources.builds(_questions(query), timeout_s, zuul=query.zuul, tenant=query.tenant)
+        going = Round(
+            self._sources.ask_builds(_questions(query), timeout_s, zuul=query.zuul, tenant=query.tenant)
+        )
+
+        async def known() -> Answer:
+            return await self._of_builds(combined(going.said(0)).builds, (), asking=going.asking)
+
+        await _hear(going, known, tell)
+        asked = combined(going.said(0))
         if not asked.builds:
             return self._no_builds(query, asked)
+        changes = self._changes_of(asked.builds)
+        if tell is not None and changes:
+            hosts = dict.fromkeys(host_of(server) for server, _, _ in changes)
+            tell(await self._of_builds(asked.builds, (), asking=tuple(hosts)))
         left = max(until - self._clock.seconds(), 0.0)
-        changes, warnings = await self._changes_of(asked.builds, left)
-        results: list[Job] = []
-        for one in _by_change(changes, asked.builds, None, comments=False):
-            results.extend(await self._jobs(one))
+        outcomes = await gathered(
+            [
+                answer
+                for server, number, project in changes
+                for _, answer in self._sources.ask_changes([server], number, project, left)
+            ]
+        )
+        warnings = [
+            outcome.message
+            for outcome in outcomes
+            if isinstance(outcome, StackvizError) and not isinstance(outcome, NotFoundError)
+        ]
         # A UUID is found once: that others could not be asked does not matter.
         if isinstance(query, BuildsQuery):
             warnings += [error.message for error in (*asked.failed, *asked.absent)]
-        return Answer(results=tuple(results), warnings=_once(warnings, asked.warnings))
+        return await self._of_builds(
+            asked.builds,
+            [outcome for outcome in outcomes if isinstance(outcome, GerritChange)],
+            warnings=once(warnings, asked.warnings),
+        )
+
+    async def _of_builds(
+        self,
+        builds: Sequence[ZuulBuild],
+        changes: Sequence[GerritChange],
+        *,
+        warnings: tuple[str, ...] = (),
+        asking: tuple[str, ...] = (),
+    ) -> Answer:
+        results: list[Job] = []
+        for one in by_change(changes, builds, None, comments=False):
+            results.extend(await self._jobs(one))
+        return Answer(results=tuple(results), warnings=warnings, asking=asking)
 
     def _no_builds(self, query: BuildQuery | BuildsQuery, asked: Asked) -> Answer:
         if asked.answered:
-            warnings = _once(error.message for error in asked.failed)
+            warnings = once(error.message for error in asked.failed)
             if not asked.failed or isinstance(query, BuildsQuery):
                 return Answer(message="Zuul has no builds there.", warnings=warnings)
         if asked.failed:
-            raise _naming_all(asked.failed)
+            raise naming_all(asked.failed)
         if isinstance(query, BuildQuery):
             zuuls = self._sources.zuuls if query.zuul is None else (query.zuul,)
             hosts = " and ".join(host_of(zuul) for zuul in zuuls)
             what = query.kind or "build or buildset"
             raise NotFoundError(f"{hosts}: there is no {what} {query.uuid}, or only for members.")
-        raise NotFoundError(" ".join(_once(error.message for error in asked.absent)))
+        raise NotFoundError(" ".join(once(error.message for error in asked.absent)))
 
-    async def _changes_of(
-        self, builds: Sequence[ZuulBuild], timeout_s: float
-    ) -> tuple[list[GerritChange], list[str]]:
-        """What Gerrit knows of the changes of the builds, when they are few; and who could not be asked."""
+    def _changes_of(self, builds: Sequence[ZuulBuild]) -> list[tuple[GerritServer, int, str | None]]:
+        """The changes of the builds, when they are few, and on which Gerrits they are."""
         ones = {(build.change, build.project, build.ref_url): build for build in builds}
-        changes: list[GerritChange] = []
-        warnings: list[str] = []
         if len(ones) > MAX_CHANGES_ASKED:
-            return changes, warnings
-        for (number, project, _), build in ones.items():
-            if number is None:
-                continue
-            servers = [server for server in self._sources.gerrits if is_on(build, server)]
-            for outcome in await self._sources.changes(servers, number, project, timeout_s):
-                if isinstance(outcome, GerritChange):
-                    changes.append(outcome)
-                elif not isinstance(outcome, NotFoundError):
-                    warnings.append(outcome.message)
-        return changes, warnings
+            return []
+        return [
+            (server, number, project)
+            for (number, project, _), build in ones.items()
+            if number is not None
+            for server in self._sources.gerrits
+            if is_on(build, server)
+        ]
 
-    async def _jobs(self, found: _Found, *wanted: int | None) -> list[Job]:
+    async def _jobs(self, found: Found, *wanted: int | None) -> list[Job]:
         """The entries, of the wanted patchset if one is.
 
         The reactor has its turn now and then, there can be thousands.
@@ -302,6 +348,18 @@ class LookupService:
         return None
 
 
+async def _hear(asked: Round, known: Callable[[], Awaitable[Answer]], tell: Tell | None) -> None:
+    """Wait for all of them; tell who is asked, and what is known whenever some have answered."""
+    try:
+        if tell is not None and asked.asking:
+            tell(Answer(asking=asked.asking))
+        while await asked.news():
+            if tell is not None and asked.asking:
+                tell(await known())
+    finally:
+        asked.close()
+
+
 def _questions(query: BuildQuery | BuildsQuery) -> list[Question]:
     if isinstance(query, BuildsQuery):
         return [Question(kind="builds", filters=query.filters)]
@@ -310,55 +368,3 @@ def _questions(query: BuildQuery | BuildsQuery) -> list[Question]:
     if query.kind == "buildset":
         return [Question(kind="buildset", uuid=query.uuid)]
     return [Question(kind="build", uuid=query.uuid), Question(kind="buildset", uuid=query.uuid)]
-
-
-def _by_change(
-    changes: Sequence[GerritChange],
-    builds: Sequence[ZuulBuild],
-    gerrit: GerritServer | None,
-    *,
-    comments: bool = True,
-) -> list[_Found]:
-    """Each change with its builds, those that only comments tell of included; then what only Zuul knows.
-
-    With ``gerrit`` only what is on it.
-    """
-    found: list[_Found] = []
-    left = list(builds)
-    for change in changes:
-        own = [build for build in left if is_of(build, change)]
-        left = [build for build in left if not is_of(build, change)]
-        known, others = merged(change.builds, own)
-        if comments or known:
-            found.append(
-                _Found(subject=subject_of_change(change), builds=known + (others if comments else []))
-            )
-    rest: dict[Subject, list[ZuulBuild]] = {}
-    for build in left:
-        if gerrit is None or is_on(build, gerrit):
-            rest.setdefault(subject_of_build(build), []).append(build)
-    found.extend(_Found(subject=subject, builds=merged((), own)[0]) for subject, own in rest.items())
-    return found
-
-
-def _naming_all(failed: Sequence[StackvizError]) -> StackvizError:
-    """The first of the errors; its message has those of the others, too."""
-    first = failed[0]
-    first.message = " ".join(_once(error.message for error in failed))
-    return first
-
-
-def _once(*messages: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(message for several in messages for message in several))
-
-
-def _nothing_yet(found: _Found, query: ChangeQuery) -> str:
-    """Why a change gives no entries, and where there are some."""
-    number, patchset = found.subject.change, query.patchset
-    known = patchsets(found.builds)
-    what = f"Change {number}" if patchset is None else f"Patchset {patchset} of change {number}"
-    where = f" on {found.subject.gerrit}" if found.subject.gerrit else ""
-    if patchset is not None and known:
-        others = ", ".join(str(one) for one in known[:20])
-        return f"{what}{where} has no CI results; these patchsets have: {others}."
-    return f"{what}{where} has no CI results yet."

@@ -7,7 +7,7 @@ follows it and everybody who asks for the same change within half a minute cost 
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -22,6 +22,7 @@ from stackviz_deployer.lookup.answer import Scratch
 from stackviz_deployer.lookup.gerrit import FoundChanges, GerritChange, GerritClient
 from stackviz_deployer.lookup.query import host_of
 from stackviz_deployer.lookup.recent import Recent
+from stackviz_deployer.lookup.round import Named
 from stackviz_deployer.lookup.zuul import Question, ZuulAnswer, ZuulBuild, ZuulClient
 from stackviz_deployer.model import GerritServer, Limits, ZuulServer
 
@@ -81,6 +82,36 @@ async def together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]
     return cast("tuple[T, U]", tuple(results))
 
 
+def combined(outcomes: Iterable[Sequence[ZuulAnswer | StackvizError] | StackvizError]) -> Asked:
+    """What the Zuuls said together; of each its answers, or why there are none."""
+    found: dict[object, ZuulBuild] = {}
+    failed: list[StackvizError] = []
+    absent: list[NotFoundError] = []
+    warnings: list[str] = []
+    answered = 0
+    for outcome in outcomes:
+        for answer in [outcome] if isinstance(outcome, StackvizError) else outcome:
+            if isinstance(answer, ZuulAnswer):
+                answered += 1
+                warnings.extend(answer.warnings)
+                for build in answer.builds:
+                    # Two addresses of one Zuul (one of them white-label) know the same builds.
+                    found.setdefault(build.uuid or build, build)
+            elif isinstance(answer, NotFoundError):
+                absent.append(answer)
+            else:
+                failed.append(answer)
+    if len(found) > MAX_ASKED_BUILDS:
+        warnings.append(f"Zuul knows of {len(found)} builds; only {MAX_ASKED_BUILDS} were looked at.")
+    return Asked(
+        builds=tuple(islice(found.values(), MAX_ASKED_BUILDS)),
+        answered=answered,
+        failed=tuple(failed),
+        absent=tuple(absent),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
 class Sources:
     """The Gerrits and Zuuls of the configuration."""
 
@@ -126,7 +157,14 @@ class Sources:
         self, servers: Sequence[GerritServer], number: int, project: str | None, timeout_s: float
     ) -> list[GerritChange | StackvizError]:
         """What each Gerrit says of the change; all are asked at once, each for so long."""
-        return await gathered([self._change(server, number, project, timeout_s) for server in servers])
+        asked = self.ask_changes(servers, number, project, timeout_s)
+        return await gathered([answer for _, answer in asked])
+
+    def ask_changes(
+        self, servers: Sequence[GerritServer], number: int, project: str | None, timeout_s: float
+    ) -> list[Named]:
+        """The same on its way: of each Gerrit a GerritChange."""
+        return [(host_of(server), self._change(server, number, project, timeout_s)) for server in servers]
 
     async def search(
         self, servers: Sequence[GerritServer], text: str, timeout_s: float
@@ -155,34 +193,23 @@ class Sources:
 
         ``zuul`` and ``tenant`` None: all of them.
         """
+        asked = self.ask_builds(questions, timeout_s, zuul=zuul, tenant=tenant)
+        return combined(await gathered([answer for _, answer in asked]))
+
+    def ask_builds(
+        self,
+        questions: Sequence[Question],
+        timeout_s: float,
+        *,
+        zuul: ZuulServer | None = None,
+        tenant: str | None = None,
+    ) -> list[Named]:
+        """The same on its way: of each Zuul what ``combined`` takes."""
         zuuls = self.zuuls if zuul is None else (zuul,)
-        asked = [Deferred.fromCoroutine(self._of_one(one, tenant, questions, timeout_s)) for one in zuuls]
-        found: dict[object, ZuulBuild] = {}
-        failed: list[StackvizError] = []
-        absent: list[NotFoundError] = []
-        warnings: list[str] = []
-        answered = 0
-        for outcome in await gathered(asked):
-            for answer in [outcome] if isinstance(outcome, StackvizError) else outcome:
-                if isinstance(answer, ZuulAnswer):
-                    answered += 1
-                    warnings.extend(answer.warnings)
-                    for build in answer.builds:
-                        # Two addresses of one Zuul (one of them white-label) know the same builds.
-                        found.setdefault(build.uuid or build, build)
-                elif isinstance(answer, NotFoundError):
-                    absent.append(answer)
-                else:
-                    failed.append(answer)
-        if len(found) > MAX_ASKED_BUILDS:
-            warnings.append(f"Zuul knows of {len(found)} builds; only {MAX_ASKED_BUILDS} were looked at.")
-        return Asked(
-            builds=tuple(islice(found.values(), MAX_ASKED_BUILDS)),
-            answered=answered,
-            failed=tuple(failed),
-            absent=tuple(absent),
-            warnings=tuple(dict.fromkeys(warnings)),
-        )
+        return [
+            (host_of(one), Deferred.fromCoroutine(self._of_one(one, tenant, questions, timeout_s)))
+            for one in zuuls
+        ]
 
     async def _of_one(
         self, zuul: ZuulServer, tenant: str | None, questions: Sequence[Question], timeout_s: float

@@ -28,6 +28,8 @@ from stackviz_deployer.web import body, documents
 from stackviz_deployer.web.blobs import FileSender, InThread, whole
 from stackviz_deployer.web.errors import fail
 from stackviz_deployer.web.events import EventStreams
+from stackviz_deployer.web.looking import LINES, tell_look_up
+from stackviz_deployer.web.negotiate import accepts
 from stackviz_deployer.web.observe import observe
 from stackviz_deployer.web.static import StaticFile
 from stackviz_deployer.web.upload import Reception
@@ -63,6 +65,7 @@ class Api:
         self._blobs = blobs
         self._reception = reception
         self._in_thread = in_thread
+        self._clock = clock
         self._files = FileSender(in_thread, clock)
         self._events = EventStreams(tasks, clock)
         self._openapi = StaticFile.of(openapi_json(version), "application/json")
@@ -72,8 +75,11 @@ class Api:
         return fail(request, failure)
 
     @app.route("/list", methods=["POST"])
-    async def list_jobs(self, request: Request) -> bytes:
+    async def list_jobs(self, request: Request) -> bytes | None:
         q = body.text(body.read_object(request), "q")
+        if accepts(request, LINES):
+            await tell_look_up(request, self._lookup, q, self._clock)
+            return None
         return documents.answer(request, documents.listing(await self._lookup.find(q)))
 
     @app.route("/scrape", methods=["POST"])

@@ -34,6 +34,8 @@ def listing(found: Answer) -> dict[str, Any]:
         data["choices"] = [asdict(choice) for choice in found.choices]
     if found.warnings:
         data["warnings"] = list(found.warnings)
+    if found.asking:
+        data["asking"] = list(found.asking)
     return data
 
 

@@ -61,6 +61,7 @@ _OF_THE_BODY = (
     b"Last-Modified",
     b"Location",
     b"Vary",
+    b"X-Accel-Buffering",
 )
 
 
@@ -74,10 +75,14 @@ def fail(request: Request, error: BaseException | Failure) -> bytes:
 
     Shape: ``{"error": code, "message": what is wrong and what to do}``.
     """
+    status, data = described(request, error)
+    return write_error(request, status, b"application/json", orjson.dumps(data))
+
+
+def described(request: Request, error: BaseException | Failure) -> tuple[int, dict[str, str]]:
+    """The status and the JSON of ``error``, which is logged."""
     status, code, message = _describe(request, error)
-    return write_error(
-        request, status, b"application/json", orjson.dumps({"error": code, "message": message})
-    )
+    return status, {"error": code, "message": message}
 
 
 def fail_page(request: Request, error: BaseException | Failure) -> bytes:

@@ -12,15 +12,26 @@ def accepts_gzip(request: Request) -> bool:
     Without the header we send plain bytes: the clients that leave it out (curl, http.client)
     do not inflate.
     """
-    weights: dict[bytes, float] = {}
-    for line in request.requestHeaders.getRawHeaders(b"Accept-Encoding", []):
-        for item in line.split(b","):
-            coding, *parameters = item.split(b";")
-            weights[coding.strip().lower()] = _weight(parameters)
+    weights = _weights(request, b"Accept-Encoding")
     for coding in (b"gzip", b"x-gzip", b"*"):
         if coding in weights:
             return weights[coding] > 0
     return False
+
+
+def accepts(request: Request, media_type: str) -> bool:
+    """Whether the client named this media type, with a weight above zero; wildcards do not name it."""
+    return _weights(request, b"Accept").get(media_type.encode("ascii"), 0.0) > 0
+
+
+def _weights(request: Request, name: bytes) -> dict[bytes, float]:
+    """What a header lists, each with its weight."""
+    weights: dict[bytes, float] = {}
+    for line in request.requestHeaders.getRawHeaders(name, []):
+        for item in line.split(b","):
+            what, *parameters = item.split(b";")
+            weights[what.strip().lower()] = _weight(parameters)
+    return weights
 
 
 def _weight(parameters: list[bytes]) -> float:

@@ -51,9 +51,16 @@ class FakeLookup:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answer: Answer | Exception | Deferred[Answer] = Answer(results=(JOB,))
+        self.parts: list[Answer] = []
+        """Told before the answer."""
+        self.tell: Callable[[Answer], None] | None = None
+        """Of the last who asked."""
 
-    async def find(self, q: str) -> Answer:
+    async def find(self, q: str, tell: Callable[[Answer], None] | None = None) -> Answer:
         self.asked.append(q)
+        self.tell = tell
+        for part in self.parts if tell is not None else ():
+            tell(part)
         if isinstance(self.answer, Exception):
             raise self.answer
         if isinstance(self.answer, Deferred):

@@ -16,7 +16,7 @@ from stackviz_deployer.errors import (
     UpstreamTimeoutError,
 )
 from stackviz_deployer.model import Answer, Choice, Progress, Submitted, TaskState
-from tests.web.door import StubCase
+from tests.web.door import SocketCase, StubCase
 from tests.web.fakes import JOB, URL, UUID, a_task, an_artifact
 
 
@@ -476,3 +476,73 @@ class WaitingTests(StubCase):
         waiting.callback(Answer(message="at last"))
         self.agent.flush()
         self.assertEqual(self.successResultOf(d).json["message"], "at last")
+
+
+class LookUpInPartsTests(StubCase):
+    """``Accept: application/x-ndjson``."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.lookup.answer = self.waiting = Deferred()
+
+    def look_up(self, accept: str = "application/x-ndjson, application/json;q=0.5") -> Deferred:
+        headers = {"Content-Type": "application/json", "Accept": accept}
+        return self.start("POST", "/api/list", headers, b'{"q": "1"}')
+
+    def lines(self) -> list:
+        self.agent.flush()
+        return [json.loads(line) for line in b"".join(self.collector.chunks).splitlines()]
+
+    def test_lines(self) -> None:
+        self.lookup.parts = [Answer(asking=("a", "b"))]
+        d = self.look_up()
+        self.assertEqual(self.lines(), [{"results": [], "asking": ["a", "b"]}])
+        self.lookup.tell(Answer(results=(JOB,), asking=("b",)))
+        self.assertEqual([line["asking"] for line in self.lines()], [["a", "b"], ["b"]])
+        self.assertNoResult(d)
+        self.waiting.callback(Answer(results=(JOB,), warnings=("b is down",)))
+        self.agent.flush()
+        reply = self.successResultOf(d)
+        self.assertEqual((reply.code, reply.header("Content-Type")), (200, "application/x-ndjson"))
+        self.assertEqual(reply.header("Cache-Control"), "no-store")
+        self.lookup.answer = Answer(results=(JOB,), warnings=("b is down",))
+        self.assertEqual(self.lines()[-1], self.post("/api/list", {"q": "1"}).json)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_an_error_at_once_is_an_ordinary_answer(self) -> None:
+        self.lookup.answer = QueryNotUnderstoodError("what?")
+        reply = self.successResultOf(self.look_up())
+        self.assertEqual((reply.code, reply.header("Content-Type")), (400, "application/json"))
+        self.assertEqual(reply.json["message"], "what?")
+        self.assertIsNone(reply.header("X-Accel-Buffering"))
+
+    def test_an_error_later_is_the_last_line(self) -> None:
+        self.lookup.parts = [Answer(asking=("a",))]
+        d = self.look_up()
+        self.waiting.errback(UpstreamTimeoutError("a did not answer."))
+        self.agent.flush()
+        self.assertEqual(self.successResultOf(d).code, 200)
+        wanted = {"error": "upstream-timeout", "message": "a did not answer.", "status": 504}
+        self.assertEqual(self.lines()[-1], wanted)
+
+    def test_only_for_who_names_it(self) -> None:
+        self.lookup.answer = Answer()
+        for accept in ("*/*", "application/json", "application/*", "application/x-ndjson;q=0"):
+            reply = self.successResultOf(self.look_up(accept))
+            self.assertEqual(reply.header("Content-Type"), "application/json", accept)
+
+
+class LostClientTests(SocketCase):
+    async def test_who_hangs_up_ends_the_look_up(self) -> None:
+        gone: list[str] = []
+        self.house.lookup.parts = [Answer(asking=("a",))]
+        self.house.lookup.answer = Deferred(lambda _: gone.append("gone"))
+        client = self.connect()
+        sent = b'{"q": "1"}'
+        client.sendall(
+            b"POST /api/list HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Accept: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s" % (len(sent), sent)
+        )
+        await self.until(lambda: self.house.lookup.tell is not None)
+        client.close()
+        await self.until(lambda: gone == ["gone"])

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from stackviz_deployer.model import Progress, TaskState
-from stackviz_deployer.web.events import HEARTBEAT_S, STALLED_BEATS
+from stackviz_deployer.web.stream import HEARTBEAT_S, STALLED_BEATS
 from tests.web.door import Reply, SocketCase, StubCase, split
 from tests.web.fakes import UUID, a_task
 

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An answer in parts, each of which makes the one before it worthless."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from stackviz_deployer.web.errors import cut
+
+log = Logger()
+
+HEARTBEAT_S = 15.0
+"""Shorter than the idle time-outs of usual proxies (nginx: 60 s)."""
+STALLED_BEATS = 4
+"""After so many heartbeats that a client did not take, it is dropped."""
+
+
+@implementer(IPushProducer)
+class NewestStream:
+    """One client.  Holds at most one part that was not sent: the newest."""
+
+    def __init__(self, request: Request, clock: IReactorTime, beat: bytes = b"") -> None:
+        """``beat`` is sent when nothing else is, to keep proxies waiting."""
+        self._request = request
+        self._beat_bytes = beat
+        self._newest: Callable[[], bytes] | None = None
+        self._last = False
+        self._flowing = False
+        self._started = False
+        self._missed_beats = 0
+        self._heart = LoopingCall(self._beat)
+        self._heart.clock = clock
+        self.done: Deferred[None] = Deferred()
+        """Fires when the last part has been sent."""
+
+    def head(self, content_type: bytes) -> None:
+        """Set the headers."""
+        self._request.setHeader(b"Content-Type", content_type)
+        self._request.setHeader(b"Cache-Control", b"no-store")
+        self._request.setHeader(b"X-Accel-Buffering", b"no")
+
+    def start(self) -> None:
+        """Begin to send, with what was pushed before if anything was; harmless when repeated."""
+        if self._started:
+            return
+        self._started = self._flowing = True
+        self._request.registerProducer(self, True)
+        self._heart.start(HEARTBEAT_S, now=False)
+        self._send()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to send."""
+        return self._newest is None
+
+    @property
+    def started(self) -> bool:
+        """Whether the answer has begun, so that its status cannot change any more."""
+        return self._started
+
+    def push(self, make: Callable[[], bytes], *, last: bool = False) -> None:
+        """Send what ``make`` makes as soon as the client takes it, unless a later part comes before."""
+        self._newest, self._last = make, last
+        self._send()
+
+    def close(self) -> None:
+        """Let go of the clock and the connection; harmless when repeated."""
+        self._flowing = False
+        if self._heart.running:
+            self._heart.stop()
+        if self._started and self._request.channel is not None:
+            self._request.unregisterProducer()
+        self._started = False
+
+    def pauseProducing(self) -> None:
+        self._flowing = False
+
+    def resumeProducing(self) -> None:
+        self._flowing = self._started
+        self._missed_beats = 0
+        self._send()
+
+    def stopProducing(self) -> None:
+        self.close()
+
+    def _send(self) -> None:
+        if not self._flowing or self._newest is None:
+            return
+        make, self._newest = self._newest, None
+        self._request.write(make())
+        if self._last:
+            self.close()
+            self.done.callback(None)
+
+    def _beat(self) -> None:
+        if self._flowing:
+            if self._beat_bytes:
+                self._request.write(self._beat_bytes)
+            return
+        self._missed_beats += 1
+        if self._missed_beats >= STALLED_BEATS:
+            log.info("dropped a stream whose client read nothing")
+            cut(self._request)
