@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,9 +35,15 @@ def free_port() -> int:
 
 
 class Daemon:
-    """``with Daemon(base, config) as daemon: ...``; ``base`` is a directory of the test's."""
+    """``with Daemon(base, config) as daemon: ...``; ``base`` is a directory of the test's.
 
-    def __init__(self, base: Path, config: dict[str, Any] | None = None) -> None:
+    ``instruments``: those of tests/probed.py.
+    """
+
+    def __init__(
+        self, base: Path, config: dict[str, Any] | None = None, *, instruments: Sequence[str] = ()
+    ) -> None:
+        self.instruments = instruments
         self.base = base
         self.state = base / "state"
         self.port = free_port()
@@ -57,10 +63,13 @@ class Daemon:
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         twistd = shutil.which("twistd", path=str(Path(sys.executable).parent)) or "twistd"
+        command = [twistd]
+        if self.instruments:
+            command = [sys.executable, str(Path(__file__).with_name("probed.py")), *self.instruments, "--"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    twistd,
+                    *command,
                     "--nodaemon",
                     "--pidfile=",
                     "stackviz-deployer",

@@ -32,6 +32,7 @@ _NODE_LOGS = ("controller", "logs")
 """Where devstack's jobs keep the logs of their first node, below the job's root."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 _FILE = re.compile(r".+\.[A-Za-z][A-Za-z0-9]{0,9}")
 
 
@@ -71,6 +72,8 @@ def parse_log_url(url: str) -> LogUrl:
         port = parts.port
     except ValueError as error:
         raise QueryNotUnderstoodError("The URL has no valid host or port.") from error
+    if "[" in parts.netloc and not _BRACKETED.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise QueryNotUnderstoodError("The URL has no valid host or port.")  # urlsplit drops what is odd
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise QueryNotUnderstoodError("The URL of a log directory starts with http:// or https://.")
     if "@" in parts.netloc:

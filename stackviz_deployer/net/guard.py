@@ -48,7 +48,16 @@ _TRANSITION = {
     ipaddress.ip_network("3fff::/20"): "an address for documentation",
 }
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-_RELAY_6TO4 = ipaddress.ip_network("192.88.99.0/24")
+# what ipaddress calls global, if not in every release of Python (CVE-2024-4032), and is not to be reached
+_NEVER_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # protocol assignments; Oracle's cloud has its metadata there
+        "192.88.99.0/24",  # relays of 6to4
+        "168.63.129.16/32",  # Azure's host, to its guests
+        "2001::/23",  # protocol assignments
+    )
+)
 
 
 class AddressGuard:
@@ -98,7 +107,7 @@ class AddressGuard:
             return "an address of one link"
         if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_UNICAST:
             return "no public address"
-        if not ip.is_global or ip.is_reserved or ip in _RELAY_6TO4:
+        if not ip.is_global or ip.is_reserved or any(ip in network for network in _NEVER_PUBLIC):
             return "no public address"
         return None
 

@@ -135,6 +135,8 @@ BELOW = [
     "console.html?level=ERROR#_2016-02-05",
 ]
 REFUSED = [
+    "http://[::1]x:80/y/",
+    "http://x[::1]/y/",
     "",
     "logs.openstack.org/26/",
     "ftp://logs.openstack.org/x/",
