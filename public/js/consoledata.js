@@ -6,7 +6,8 @@ import { blocksOf } from "./lib/blocks.js";
 
 /** @typedef {import("./lib/consolelines.js").ConsoleLine} ConsoleLine */
 
-const KEPT_BLOCKS = 160;
+/** Of text: lines of a megabyte make blocks of megabytes. */
+const KEPT_CHARS = 10e6;
 const SPAN_BLOCKS = 32;
 
 /**
@@ -16,6 +17,7 @@ const SPAN_BLOCKS = 32;
 export function makeConsoleData(id, index) {
   /** @type {Map<number, ConsoleLine[]>} */
   const kept = new Map();
+  let kept_chars = 0;
   /** @type {Map<number, {stop: AbortController, done: Promise<ConsoleLine[]>}>} */
   const coming = new Map();
 
@@ -29,8 +31,12 @@ export function makeConsoleData(id, index) {
     const done = blockText(id, block, block, stop.signal).then((text) => {
       const lines = consoleLines(text, index.blocks[block][4]);
       kept.set(block, lines);
-      const oldest = kept.keys().next();
-      if (kept.size > KEPT_BLOCKS && !oldest.done) kept.delete(oldest.value);
+      kept_chars += index.blocks[block][2];
+      for (const oldest of kept.keys()) {
+        if (kept_chars <= KEPT_CHARS || oldest === block) break;
+        kept.delete(oldest);
+        kept_chars -= index.blocks[oldest][2];
+      }
       return lines;
     }).finally(() => {
       if (coming.get(block)?.stop === stop) coming.delete(block);

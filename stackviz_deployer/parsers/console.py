@@ -45,10 +45,11 @@ def parse(request: ParseRequest) -> ParseResult:
     Options: ``artifact_name`` (default: the file's), ``jjb_yaml_path`` and ``jjb_cache_dir`` (where
     the scripts' names come from; without the first they are numbered), ``job_name``.  The
     text is laid out one line object a line; one above INFO has a third key, ``level`` (one of
-    severity.LEVELS).  The index's ``first`` counts lines, its extra keys are ``{"status", "lines",
-    "levels": {"ERROR": n}, "block_levels": [[warnings, errors, criticals], ...], "sections": [{"name",
-    "first", "count", "start_ms", "end_ms", "levels"?}]}``, ``levels`` without those that do not occur.  The
-    artifact's meta is ``{"status", "lines", "levels", "template", "sections": [{"name", "first", "count"}]}``
+    severity.LEVELS), and one with colours has ``sgr`` behind its date (parsers.sgr).  The index's
+    ``first`` counts lines, its extra keys are ``{"status", "lines", "levels": {"ERROR": n},
+    "block_levels": [[warnings, errors, criticals], ...], "sections": [{"name", "first", "count", "start_ms",
+    "end_ms", "levels"?}]}``, ``levels`` without those that do not occur.  The artifact's
+    meta is ``{"status", "lines", "levels", "template", "sections": [{"name", "first", "count"}]}``
     (the first 100).
     An empty console gives a warning and no artifact.  Raises ParseError for an HTML page
     that is no console, TooLargeError past ``max_bytes``.
@@ -117,6 +118,11 @@ def _spool(lines: Lines, outline: Outline | ZuulOutline, severity: Severity, spo
     cuts = list(outline.cut(lines, texts))
     for at, level in levels:
         texts[at] += _SUFFIXES[level - 1]
+    heads = dates
+    if lines.runs:
+        heads = dates.copy()
+        for at, runs in lines.runs.items():
+            heads[at] += b'","sgr":"' + runs
     place = 0
     for section, start, end in cuts:
         for at in range(start, end, step):
@@ -125,7 +131,7 @@ def _spool(lines: Lines, outline: Outline | ZuulOutline, severity: Severity, spo
             while place < len(levels) and levels[place][0] < upto:
                 place += 1
             ms = _first_ms(dates[at:upto])
-            size = spool.write(_join(dates[at:upto], texts[at:upto]))
+            size = spool.write(_join(heads[at:upto], texts[at:upto]))
             counted = _count(levels[begin:place]) if place > begin else None
             section.borders.append(Border(size, first + at, ms, counted))
             if section.start_ms is None:
@@ -155,7 +161,7 @@ def _levels(sections: list[Section]) -> dict[str, int]:
 
 
 def _join(dates: list[bytes], texts: list[bytes]) -> bytes:
-    """``{"date":"...","line":"..."},`` for each line."""
+    """``{"date":"...","line":"..."},`` for each line; what else it has comes with its date or text."""
     pieces = [b'","line":"'] * (4 * len(texts))
     pieces[0::4] = [b'"},\n{"date":"'] * len(texts)
     pieces[1::4] = dates

@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from stackviz_deployer.errors import ParseError
+from stackviz_deployer.parsers.sgr import ESCAPE, Colours, keep_colours
 
-MAX_LINE_BYTES = 16 << 10
+MAX_LINE_BYTES = 1 << 20
 """Of a line as it is stored; what is longer is cut, and ends in CUT_MARK then."""
 CUT_MARK = " [… cut]".encode()
+MARK_BYTES = 16 << 10
+"""As much of a line is looked at for what divides a console."""
 
-_MAX_REST_BYTES = 256 << 10
+_MAX_REST_BYTES = 2 << 20
 """Of a line without an end that is held back."""
 _MAX_PAGE_HEAD_BYTES = 1 << 20
 """Before the ``<pre>`` of a page."""
@@ -32,9 +35,8 @@ _ENTITY = re.compile(rb"&(?!amp;)(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,
 _FRAGMENT = re.compile(rb"\s*<pre\b[^>\n]*>\r?\n?", re.IGNORECASE)
 _PAGE = re.compile(rb"\s*<(?:!doctype\s+html|html|head|\?xml)\b", re.IGNORECASE)
 _PRE = re.compile(rb"<pre\b[^>\n]*>\r?\n?", re.IGNORECASE)
-# a note hidden in Jenkins' raw log, and colours and cursor movements of terminals
-_TERMINAL = re.compile(rb"\x1b\[8mha:[^\x1b\n]*\x1b\[0m|\x1b\[[0-9;?]*[ -/]*[@-~]")
-_DELETED = bytes(i for i in range(0x20) if i not in b"\t\n\r") + b"\x7f"
+_DELETED = bytes(i for i in range(0x20) if i not in b"\t\n\r\x1b") + b"\x7f"
+"""Escapes that are left begin a colour."""
 _RETURN = "␍".encode()
 """Stands for a carriage return within a line: StackViz would count one line more."""
 _DATE = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
@@ -48,6 +50,8 @@ class Lines:
     """Some whole lines; ``text`` is escaped for JSON, has no control characters, and ends with a newline."""
 
     text: bytes
+    runs: Mapping[int, bytes] = field(factory=dict)
+    """Colours (parsers.sgr), by position among these lines, of those that have any."""
 
     def split(self) -> tuple[list[bytes], list[bytes]]:
         """Dates (empty for a line without one) and texts, equally many."""
@@ -69,7 +73,7 @@ class Lines:
             end = text.find(b"\n", at)
             index += text.count(b"\n", done, start)
             done = start
-            found = _LINE.match(text[start : min(end, start + MAX_LINE_BYTES)])
+            found = _LINE.match(text[start : min(end, start + MARK_BYTES)])
             if found:
                 yield index, found[1]
             at = text.find(needle, end)
@@ -94,10 +98,11 @@ def read_lines(chunks: Iterable[bytes], *, name: str) -> Iterator[Lines]:
         marked_up, source = True, _until_end(_skip_page_head(head, source, name), source)
     else:
         marked_up, source = False, _chain(head, source)
+    colours = Colours()
     for text in _whole_lines(source):
-        cleaned = _clean(text, marked_up=marked_up)
+        cleaned, runs = colours.take(_clean(text, marked_up=marked_up))
         if cleaned:
-            yield Lines(cleaned)
+            yield Lines(cleaned, runs)
 
 
 def _skip_page_head(head: bytes, source: Iterator[bytes], name: str) -> bytes:
@@ -154,16 +159,19 @@ def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _clean(text: bytes, *, marked_up: bool) -> bytes:
-    """Without markup and control characters, valid UTF-8, escaped for JSON; ends in a newline or is empty."""
+    """Valid UTF-8, escaped for JSON, ends in a newline or is empty.
+
+    Without markup, and without control characters but those of colours.
+    """
     if marked_up:
         if b"<" in text:
             text = _TAG.sub(b"", text)
         if b"&" in text:
             text = _unescape(text)
+    if ESCAPE in text:
+        text = keep_colours(text)
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", _RETURN)
-    if b"\x1b" in text:
-        text = _TERMINAL.sub(b"", text)
     text = text.translate(None, _DELETED)
     if not text.isascii():
         try:

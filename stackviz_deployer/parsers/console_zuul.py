@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import orjson
 
 from stackviz_deployer.parsers.console_outline import Kind, Section
-from stackviz_deployer.parsers.console_text import Lines
+from stackviz_deployer.parsers.console_text import MARK_BYTES, Lines
 
 MAX_SECTIONS = 1500
 """Further tasks become part of the section before them; playbooks still begin one of their own."""
@@ -112,7 +112,7 @@ class ZuulOutline:
 
     def _mark(self, texts: list[bytes], at: int, *, blank: bool) -> Section | None:
         """Take note of a line that may be a banner; the section that it begins."""
-        text = texts[at]
+        text = texts[at][:MARK_BYTES]
         if start := _START.fullmatch(text):
             return self._start(start, self.lines + at)
         if end := _END.fullmatch(text):
@@ -158,7 +158,7 @@ class ZuulOutline:
             if texts[number] == b"" or b" | ok: " not in texts[number]:
                 self._in_recap = False
                 return
-            if _RECAP_BAD.match(texts[number]) and not self._failed:
+            if _RECAP_BAD.match(texts[number][:MARK_BYTES]) and not self._failed:
                 self._failed = True
                 self._blame("FAILURE")
 

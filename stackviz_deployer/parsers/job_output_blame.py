@@ -32,8 +32,8 @@ class Result:
     """Nothing but the exit code says that it failed."""
     assumed: bool = False
     """Whether it failed, was ignored or was rescued is not known for certain."""
-    excerpts: dict[str, str] | None = None
-    """Of what failed: ``msg``, the ends of ``stdout``, ``stderr`` and ``exception``."""
+    excerpts: dict[str, str | dict[str, str]] | None = None
+    """Of what failed: ``msg``, the ends of ``stdout``, ``stderr`` and ``exception``; their colours."""
     items: int | None = None
     """Of a loop: how many."""
     failed_items: list[dict[str, object]] | None = None

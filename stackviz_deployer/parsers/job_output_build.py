@@ -12,7 +12,8 @@ from typing import Any
 from attrs import define, field, frozen
 
 from stackviz_deployer.parsers.job_output_blame import Play, Playbook, Result, Task
-from stackviz_deployer.parsers.job_output_stream import DamagedError, JsonReader, decode
+from stackviz_deployer.parsers.job_output_stream import DamagedError, JsonReader, decode, decode_written
+from stackviz_deployer.parsers.sgr import text_runs
 
 MAX_NODES = 200_000
 """Playbooks, plays, tasks, results and hosts of statistics together."""
@@ -46,10 +47,13 @@ class _Excerpt:
     cut: bool
     keeps_end: bool
 
-    def text(self) -> str:
-        """At most EXCERPT_LINES, and a mark where something is missing."""
+    def text(self) -> tuple[str, str]:
+        """At most EXCERPT_LINES, and a mark where something is missing; its colours (parsers.sgr)."""
+        return text_runs(self._written())
+
+    def _written(self) -> str:
         cut = self.cut
-        text = decode(self.raw, cut_start=cut and self.keeps_end, cut_end=cut and not self.keeps_end)
+        text = decode_written(self.raw, cut_start=cut and self.keeps_end, cut_end=cut and not self.keeps_end)
         lines = text.rstrip().split("\n")
         if len(lines) > EXCERPT_LINES:
             cut = True
@@ -93,10 +97,14 @@ class _Raw:
                 return name
         return "ok"
 
-    def excerpts(self) -> dict[str, str]:
-        """Those that say something."""
+    def excerpts(self) -> dict[str, str | dict[str, str]]:
+        """Those that say something, and under ``sgr`` the colours of those that have any."""
         texts = {key: excerpt.text() for key, excerpt in self.texts.items()}
-        return {key: text for key, text in texts.items() if text and text != _NO_EXCEPTION}
+        told: dict[str, str | dict[str, str]] = {
+            key: text for key, (text, _) in texts.items() if text and text != _NO_EXCEPTION
+        }
+        runs = {key: found for key, (_, found) in texts.items() if found and key in told}
+        return {**told, "sgr": runs} if runs else told
 
 
 class Build:

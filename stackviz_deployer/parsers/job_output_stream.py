@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from stackviz_deployer.parsers.sgr import text_runs
+
 # Strings, and all that is neither a string nor a bracket.
 _PLAIN = re.compile(rb'[^"\[\]{}]*+(?:"(?:[^"\\]++|\\.)*+"[^"\[\]{}]*+)*+', re.DOTALL)
 _INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
@@ -26,7 +28,7 @@ _LONGEST_SCALAR = 64
 _KEY_BYTES = 1024
 _ESCAPE_BYTES = 12
 """Of a character as two ``\\u`` escapes."""
-_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")
 
 
 class EndsEarlyError(Exception):
@@ -189,10 +191,15 @@ class JsonReader:
             start = 0
 
 
-def decode(raw: bytes, *, cut_start: bool = False, cut_end: bool = False) -> str:
-    """Escaped text as a string for a person: without control characters, and what cannot be decoded replaced.
+def decode(raw: bytes, *, cut_end: bool = False) -> str:
+    """Escaped text for a person: without control characters, and what cannot be decoded replaced."""
+    return text_runs(decode_written(raw, cut_end=cut_end))[0]
 
-    A cut may have gone through the middle of an escape.
+
+def decode_written(raw: bytes, *, cut_start: bool = False, cut_end: bool = False) -> str:
+    """The same as it was written for a terminal.
+
+    A cut may have gone through the middle of an escape of JSON.
     """
     if cut_end:
         raw = raw[: len(raw) - _torn_escape(raw)]
@@ -206,7 +213,7 @@ def decode(raw: bytes, *, cut_start: bool = False, cut_end: bool = False) -> str
         text = raw.decode("utf-8", "replace")
     if cut_end:
         text = text.removesuffix("\ufffd")
-    return _TERMINAL.sub("", text)
+    return _CONTROL.sub("", text)
 
 
 def _loads(raw: bytes) -> str | None:

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { row, upload } from "./console.js";
 import { openPage, skip, startBrowser, startDaemon } from "./daemon.js";
 
 const FIXTURES = resolve(dirname(fileURLToPath(import.meta.url)), "../fixtures/zuul");
@@ -29,35 +30,19 @@ function lineText(n) {
   return `2016-06-01 12:00:00.000 1 INFO nova line ${n}`;
 }
 
-/** @param {string} name @param {string|Uint8Array<ArrayBuffer>} text */
-async function upload(name, text) {
-  const { uuid } = await (await fetch(`${daemon.url}/api/upload?name=${name}`, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: text })).json();
-  for (;;) {
-    const { status, message } = await (await fetch(`${daemon.url}/api/status`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ q: uuid }) })).json();
-    if (status === "finished") return `${daemon.url}/s/${uuid}/`;
-    assert.notEqual(status, "error", message);
-    await new Promise((done) => {
-      setTimeout(done, 100);
-    });
-  }
-}
-
 before(async () => {
   if (skip) return;
   daemon = await startDaemon();
   browser = await startBrowser();
   const start = Date.UTC(2016, 5, 1, 12);
   const rows = Array.from({ length: LINES }, (_, n) => `${new Date(start + n * 10).toISOString().replace("T", " ").slice(0, 23)} | ${lineText(n)}`);
-  site = await upload("console.html", `${rows.join("\n").replace(/&/g, "&amp;")}\n`);
+  site = await upload(daemon.url, "console.html", `${rows.join("\n").replace(/&/g, "&amp;")}\n`);
 });
 
 after(async () => {
   await browser?.close();
   await daemon?.stop();
 });
-
-/** @param {import("playwright-core").Page} page @param {number} number as it is written */
-const row = (page, number) => page.locator(`.line[data-line="${number - 1}"]:not(.coming)`);
 
 test("a link leads to its lines, which stay selected; few lines are elements", { skip, timeout: 60000 }, async () => {
   const { page, troubles, close } = await openPage(browser);
@@ -197,7 +182,7 @@ test("of a Zuul build: its tasks with their times, and the one that failed, open
   const archive = execFileSync("tar", ["cz", "-C", folder, "."]);
   await rm(folder, { recursive: true });
   const { page, troubles, close } = await openPage(browser);
-  await page.goto(await upload("logs.tar.gz", new Uint8Array(archive)));
+  await page.goto(await upload(daemon.url, "logs.tar.gz", new Uint8Array(archive)));
   const failed = page.getByRole("navigation", { name: "Sections of the console" }).getByRole("button", { name: /Real failure \(failed\)/ });
   await failed.waitFor();
   assert.equal(await failed.getAttribute("aria-current"), "location");

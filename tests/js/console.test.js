@@ -65,10 +65,10 @@ test("links to lines, in any order, and what is none", () => {
 });
 
 test("what a line wrote over itself is folded to its last state", () => {
-  assert.deepEqual(lastState("10 %␍20 %␍100 %"), { text: "100 %", hidden: 2 });
-  assert.deepEqual(lastState("done␍"), { text: "done", hidden: 0 });
-  assert.deepEqual(lastState("␍␍"), { text: "", hidden: 0 });
-  assert.deepEqual(lastState("plain"), { text: "plain", hidden: 0 });
+  assert.deepEqual(lastState("10 %␍20 %␍100 %"), { from: 10, to: 15, hidden: 2 });
+  assert.deepEqual(lastState("done␍"), { from: 0, to: 4, hidden: 0 });
+  assert.deepEqual(lastState("␍␍"), { from: 0, to: 0, hidden: 0 });
+  assert.deepEqual(lastState("plain"), { from: 0, to: 5, hidden: 0 });
 });
 
 test("rows: all of a stretch, or some lines", () => {
@@ -112,11 +112,11 @@ test("playbooks with their tasks; other sections alone", () => {
 });
 
 test("the failing task is found in the console: of its name the nearest in time", () => {
-  const task = { name: "do it", role: "role", start_ms: 8900, hosts: { node: { result: "failed", rc: 2, msg: "non-zero", stderr: "bad" } } };
+  const task = { name: "do it", role: "role", start_ms: 8900, hosts: { node: { result: "failed", rc: 2, msg: "non-zero", stderr: "bad", sgr: { stderr: "0+3:1" } } } };
   const output = { failed: null, failures: [], playbooks: [{ playbook: "opendev.org/a/playbooks/x.yaml", phase: "run", plays: [{ tasks: [task] }] }] };
   const failure = failureAt(output, { playbook: 0, play: 0, task: 0, host: "node" });
   assert.ok(failure);
-  assert.deepEqual([failure.title, failure.rc, failure.texts], ["role : do it", 2, [["msg", "non-zero"], ["stderr", "bad"]]]);
+  assert.deepEqual([failure.title, failure.rc, failure.texts], ["role : do it", 2, [["msg", "non-zero", ""], ["stderr", "bad", "0+3:1"]]]);
   assert.equal(sectionOf(ZUUL, failure)?.first, 30);
   const whole = failureAt(output, { playbook: 0, play: null, task: null, host: null });
   assert.ok(whole);

@@ -27,6 +27,9 @@ ZUUL = ROOT / "tests" / "fixtures" / "zuul"
 YAML = ROOT / "tests" / "fixtures" / "jjb"
 SHARED = ROOT.parent / "shared"
 
+_RUN = r"\d+\+[1-9]\d*:(?=.)B?I?U?S?[0-9a-f]?(?:/[0-9a-f])?"
+RUNS = rf"^{_RUN}(?: {_RUN})*$"
+
 SETUP = [
     "Started by user anonymous",
     "Building remotely on node in workspace /home/jenkins/workspace/gate-nova-tox-py27",
@@ -116,7 +119,9 @@ def read(case: SynchronousTestCase, result: ParseResult) -> Any:
         case.assertTrue(script["name"])
         case.assertTrue(script["lines"], "a script without lines loses its header")
         for line in script["lines"]:
-            case.assertIn(list(line), (["date", "line"], ["date", "line", "level"]))
+            case.assertIn([key for key in line if key not in ("sgr", "level")], (["date", "line"],))
+            case.assertEqual(list(line), [k for k in ("date", "sgr", "line", "level") if k in line])
+            check_runs(case, line)
             case.assertIn(line.get("level", "ERROR"), severity.LEVELS)
             case.assertRegex(line["date"], r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?)?$")
             case.assertNotRegex(line["line"], r"[\x00-\x08\x0a-\x1f]")
@@ -142,6 +147,21 @@ def read(case: SynchronousTestCase, result: ParseResult) -> Any:
     case.assertEqual(artifact.meta["levels"], levels_of(lines))
     check_blocks(case, Path(artifact.path).read_bytes(), index, lines)
     return data
+
+
+def check_runs(case: SynchronousTestCase, line: Any) -> None:
+    """In order, none empty, none over another, all within the text."""
+    if "sgr" not in line:
+        return
+    case.assertRegex(line["sgr"], RUNS)
+    end = 0
+    for run in line["sgr"].split(" "):
+        start, length = map(int, run.partition(":")[0].split("+"))
+        case.assertGreaterEqual(start, end)
+        case.assertGreater(length, 0)
+        end = start + length
+    if not line["line"].endswith(console_text.CUT_MARK.decode()):
+        case.assertLessEqual(end, len(line["line"].encode("utf-16-le")) // 2)
 
 
 def levels_of(lines: list[Any]) -> dict[str, int]:

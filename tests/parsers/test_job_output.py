@@ -355,6 +355,7 @@ class ExcerptTests(SynchronousTestCase):
     def test_colours_and_broken_text(self) -> None:
         found = self.failed(stderr="\x1b[31mred\x1b[0m\ttab\x00", msg="half \udce9 \ud83d")
         self.assertEqual(found["stderr"], "red\ttab")
+        self.assertEqual(found["sgr"], {"stderr": "0+3:1"})
         self.assertEqual(found["msg"], "half \ufffd \ufffd")
         self.assertNotIn("exception", self.failed(exception="(traceback unavailable)"))
 

@@ -2,7 +2,7 @@
 // Lines of a console as the server lays them out: one line object a text line, so that any block can be read alone.
 
 /** @typedef {0|1|2|3} Level 0 = none of its own, then as in LEVELS */
-/** @typedef {{number: number, date: string, text: string, level: Level}} ConsoleLine number counts from 0 over the whole console */
+/** @typedef {{number: number, date: string, text: string, level: Level, sgr: string}} ConsoleLine number counts from 0 over the whole console; sgr: its colours (sgr.js) */
 
 export const LEVELS = Object.freeze(["", "WARNING", "ERROR", "CRITICAL"]);
 export const ENTRY = '{"date":';
@@ -18,8 +18,8 @@ export function consoleLines(text, first) {
   const lines = [];
   for (const row of text.split("\n")) {
     if (!row.startsWith(ENTRY)) continue;
-    const { date, line, level } = JSON.parse(row.endsWith(",") ? row.slice(0, -1) : row);
-    lines.push({ number: first + lines.length, date: date ?? "", text: line, level: /** @type {Level} */ (Math.max(0, LEVELS.indexOf(level ?? ""))) });
+    const { date, line, level, sgr } = JSON.parse(row.endsWith(",") ? row.slice(0, -1) : row);
+    lines.push({ number: first + lines.length, date: date ?? "", text: line, level: /** @type {Level} */ (Math.max(0, LEVELS.indexOf(level ?? ""))), sgr: sgr ?? "" });
   }
   return lines;
 }
@@ -40,12 +40,29 @@ const RETURN = "␍";
 /**
  * What a terminal would have left of a line that wrote over itself.
  * @param {string} text
- * @returns {{text: string, hidden: number}} hidden: how many earlier states of it
+ * @returns {{from: number, to: number, hidden: number}} where that is in the text; hidden: how many earlier states of it
  */
 export function lastState(text) {
-  if (!text.includes(RETURN)) return { text, hidden: 0 };
-  const states = text.split(RETURN).filter((state) => state.trim() !== "");
-  return { text: states[states.length - 1] ?? "", hidden: Math.max(0, states.length - 1) };
+  if (!text.includes(RETURN)) return { from: 0, to: text.length, hidden: 0 };
+  let [from, to, count] = [0, 0, 0];
+  for (let at = 0; at <= text.length; ) {
+    const next = text.indexOf(RETURN, at);
+    const end = next < 0 ? text.length : next;
+    if (text.slice(at, end).trim() !== "") [from, to, count] = [at, end, count + 1];
+    at = end + 1;
+  }
+  return { from, to, hidden: Math.max(0, count - 1) };
+}
+
+/**
+ * What of a long line is shown: its beginning, or what is around a place in it.
+ * @param {number} from @param {number} to of what there is
+ * @param {number} place @param {number} most characters
+ * @returns {[number, number]}
+ */
+export function stretch(from, to, place, most) {
+  const first = place + most / 4 < from + most ? from : Math.max(from, place - most / 4);
+  return [first, Math.min(to, first + most)];
 }
 
 /** @typedef {[number, number]} Span first and last line, from 0 */

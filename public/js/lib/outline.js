@@ -39,12 +39,13 @@ export function groupSections(sections) {
   return groups;
 }
 
-/** @typedef {{result: string, msg?: string, stdout?: string, stderr?: string, exception?: string, rc?: number, failed_items?: {item?: unknown, rc?: number, msg?: string, stdout?: string, stderr?: string, exception?: string}[]}} HostJson */
+/** @typedef {{msg?: string, stdout?: string, stderr?: string, exception?: string, sgr?: Record<string, string>, rc?: number}} SaidJson sgr: colours by key (sgr.js) */
+/** @typedef {SaidJson & {result: string, failed_items?: (SaidJson & {item?: unknown})[]}} HostJson */
 /** @typedef {{name: string, role?: string, start_ms: number|null, hosts: Record<string, HostJson>}} TaskJson */
 /** @typedef {{playbook: number, play: number|null, task: number|null, host: string|null}} PlaceJson */
 /** @typedef {{failed: PlaceJson|null, failures: PlaceJson[], playbooks: {playbook: string, phase: string, plays: {tasks: TaskJson[]}[]}[]}} JobOutput */
 
-/** @typedef {{title: string, host: string|null, phase: string, start_ms: number|null, result: string, rc: number|null, texts: [string, string][]}} Failure */
+/** @typedef {{title: string, host: string|null, phase: string, start_ms: number|null, result: string, rc: number|null, texts: [key: string, text: string, sgr: string][]}} Failure */
 
 /**
  * What failed at a place, as a person reads it; null where the place is none.
@@ -58,12 +59,12 @@ export function failureAt(output, place) {
   const task = place.task === null || place.play === null ? undefined : playbook.plays[place.play]?.tasks[place.task];
   if (!task) return { title: playbook.playbook, host: null, phase: playbook.phase, start_ms: null, result: "failed", rc: null, texts: [] };
   const host = place.host === null ? undefined : task.hosts[place.host];
-  /** @type {[string, string][]} */
+  /** @type {Failure["texts"]} */
   const texts = [];
   for (const one of host ? [...(host.failed_items ?? []), host] : []) {
     for (const key of /** @type {const} */ (["msg", "stderr", "stdout", "exception"])) {
       const text = one[key];
-      if (text) texts.push([key, text]);
+      if (text) texts.push([key, text, one.sgr?.[key] ?? ""]);
     }
   }
   const rc = host?.rc ?? host?.failed_items?.find((item) => item.rc)?.rc ?? null;

@@ -2,7 +2,9 @@
 // What a Zuul build failed by: task, host and the output of the failure, before the lines of its console.
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { terminalLine, visible } from "../lib/text.js";
+import { parseRuns } from "../lib/sgr.js";
+import { visible } from "../lib/text.js";
+import { painted } from "./painted.js";
 
 const MOST_SHOWN = 3;
 
@@ -14,7 +16,7 @@ export function failuresView(failures, goTo) {
   const views = failures.slice(0, MOST_SHOWN).map((failure, i) => {
     const go = goTo(failure);
     const where = [failure.phase, failure.host, failure.rc === null ? "" : `exit status ${failure.rc}`].filter(Boolean).join(" · ");
-    const texts = failure.texts.map(([key, text]) => h("div", null, h("span", { class: C.muted }, key), h("pre", { class: C.consoleOutput, tabindex: "0", "aria-label": key }, text.split("\n").map(terminalLine).join("\n"))));
+    const texts = failure.texts.map(([key, text, sgr]) => h("div", null, h("span", { class: C.muted }, key), h("pre", { class: C.consoleOutput, tabindex: "0", "aria-label": key }, ...painted(text, parseRuns(sgr)))));
     const show = go && h("button", { type: "button", class: C.button, onclick: (/** @type {Event} */ event) => {
       event.preventDefault();
       go();

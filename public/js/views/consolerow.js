@@ -2,13 +2,17 @@
 // A line of the console as an element.
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { dateMs, lastState, toneOf } from "../lib/consolelines.js";
-import { tester } from "../lib/logscan.js";
-import { terminalLine } from "../lib/text.js";
+import { dateMs, lastState, stretch, toneOf } from "../lib/consolelines.js";
+import { parseRuns } from "../lib/sgr.js";
 import { counted, formatCount } from "../lib/ticks.js";
 import { formatMoment } from "../lib/times.js";
+import { painted } from "./painted.js";
 
+/** So many characters of a line are shown at first, and so many at a further click. */
 const LONG = 2000;
+const MORE = 100000;
+/** An expression may take the square of what it is tested on. */
+const MOST_TESTED = 16000;
 const MOST_MARKS = 200;
 
 /** @typedef {import("../lib/consolelines.js").ConsoleLine} ConsoleLine */
@@ -33,53 +37,50 @@ export function lineRow(line, { question, zone, origin_ms }) {
     { class: `${C.consoleLine} ${toneOf(line.level)}`, "data-line": line.number },
     h("a", { class: C.consoleNumber, href: `#L${line.number + 1}`, tabindex: "-1" }, line.number + 1),
     time,
-    textElement(line.text, question),
+    textElement(line, question),
   );
 }
 
-/** @param {string} whole @param {Question|null} question */
-function textElement(whole, question) {
-  const state = lastState(whole);
-  // What was searched for may be in what was written over.
-  const folded = state.hidden > 0 && !(question && tester(question)(whole) && !tester(question)(state.text));
-  const text = terminalLine(folded ? state.text : whole);
+/**
+ * The last state of a line, of a long one a stretch: that with what was searched for, or the beginning.
+ * @param {ConsoleLine} line
+ * @param {Question|null} question
+ */
+function textElement({ text, sgr }, question) {
   const element = h("span", { class: C.consoleText });
-  /** @param {string} label @param {string} all */
-  const opener = (label, all) => h("button", { type: "button", class: C.consoleOpen, onclick: () => {
+  const runs = parseRuns(sgr);
+  const state = lastState(text);
+  const hits = question ? places(text, question) : [];
+  // What was searched for may be in what was written over.
+  const folded = state.hidden > 0 && !(hits.length && !hits.some(([at]) => at >= state.from && at < state.to));
+  /** @param {number} from @param {number} to @param {number} first @param {number} end what of it is shown */
+  const show = (from, to, first, end) => {
     fill(element);
-    mark(element, all, question);
-  } }, label);
-  mark(element, text.slice(0, LONG), question);
-  if (text.length > LONG) element.append(opener(`show all: ${formatCount(text.length - LONG)} more characters`, text));
-  if (folded) element.append(opener(`${counted(state.hidden, "earlier state")} of this line`, terminalLine(whole)));
+    const more = (/** @type {string} */ label, /** @type {number} */ new_first, /** @type {number} */ new_end) => h("button", { type: "button", class: C.consoleOpen, onclick: () => show(from, to, new_first, new_end) }, label);
+    if (first > from) element.append(more(`${formatCount(first - from)} characters before`, Math.max(from, first - MORE), end));
+    const pieces = painted(text, runs, hits, first, end);
+    element.append(...(pieces.length ? pieces : [" "]));
+    if (end < to) element.append(more(`show ${to - end > MORE ? "" : "all: "}${formatCount(Math.min(MORE, to - end))} more characters${to - end > MORE ? ` of ${formatCount(to - end)}` : ""}`, first, Math.min(to, end + MORE)));
+    if (from > 0 || to < text.length) element.append(h("button", { type: "button", class: C.consoleOpen, onclick: () => show(0, text.length, 0, Math.min(text.length, LONG + MORE)) }, `${counted(state.hidden, "earlier state")} of this line`));
+  };
+  const [from, to] = folded ? [state.from, state.to] : [0, text.length];
+  show(from, to, ...stretch(from, to, hits.find(([at]) => at >= from && at < to)?.[0] ?? from, LONG));
   return element;
-}
-
-/** Text with what was searched for marked. @param {HTMLElement} element @param {string} text @param {Question|null} question */
-function mark(element, text, question) {
-  let from = 0;
-  if (question) {
-    for (const [at, size] of places(text, question)) {
-      element.append(text.slice(from, at), h("mark", null, text.slice(at, at + size)));
-      from = at + size;
-    }
-  }
-  element.append(text.slice(from) || (from ? "" : " "));
 }
 
 /** @param {string} text @param {Question} question @returns {[number, number][]} beginnings and lengths */
 function places(text, { text: wanted, exact, pattern }) {
-  const low = exact ? text : text.toLowerCase();
   /** @type {[number, number][]} */
   const found = [];
   if (pattern) {
     // A line that takes an expression long would hold up the page: such lines are not marked, only found.
-    if (!/[*+{].*[*+{]/.test(wanted)) for (const match of text.matchAll(new RegExp(wanted, exact ? "g" : "gi"))) {
+    if (!/[*+{].*[*+{]/.test(wanted)) for (const match of text.slice(0, MOST_TESTED).matchAll(new RegExp(wanted, exact ? "g" : "gi"))) {
       if (match[0]) found.push([match.index, match[0].length]);
       if (found.length >= MOST_MARKS) break;
     }
     return found;
   }
+  const low = exact ? text : text.toLowerCase();
   const needle = exact ? wanted : wanted.toLowerCase();
   if (low.length !== text.length) return found;
   for (let at = low.indexOf(needle); at >= 0 && found.length < MOST_MARKS; at = low.indexOf(needle, at + needle.length)) found.push([at, needle.length]);
