@@ -23,7 +23,7 @@ const choiceBox = h("div", { class: C.runChoice });
 /** @type {ReturnType<typeof makeRunView>|null} */
 let view = null;
 /** @type {ReturnType<typeof arrangeArtifacts>} */
-let parts = { runs: [], dstats: [], consoles: [] };
+let parts = { runs: [], dstats: [], consoles: [], output: null };
 /** What the scrape left out or repaired, in all its runs. @type {string[]} */
 let warnings = [];
 let loading = 0;
@@ -47,6 +47,7 @@ async function start() {
     showWarnings([]);
     if (!parts.runs.length) fill(runBox, notice("info", "This job has no test results", parts.consoles.length ? "Its console is below." : null));
     else await showRun();
+    if (!parts.consoles.length && !parts.output) return;
     // The timeline first: what is not needed for it comes after it.
     await view?.drawn;
     const { consolesView } = await import("./views/console.js");

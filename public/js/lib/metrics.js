@@ -236,7 +236,7 @@ export function reduceColumns(values, edges) {
   return { low, high, mean };
 }
 
-/** @typedef {{x: Float64Array, reduce: (values: Float32Array) => Columns}} Sample x: where on the plot, in pixels */
+/** @typedef {{width: number, x: Float64Array, reduce: (values: Float32Array) => Columns}} Sample of a plot of this width; x: where on it, in pixels */
 
 /**
  * What there is to draw of a range: columns of pixels when many rows fall on each, else the rows themselves, with
@@ -250,12 +250,13 @@ export function sampleRange({ time, step_ms }, range, width) {
   const perPixel = (range.to_ms - range.from_ms) / width;
   if (step_ms < perPixel * 2) {
     const edges = columnEdges(time, range, width);
-    return { x: Float64Array.from({ length: width }, (_, x) => x + 0.5), reduce: (values) => reduceColumns(values, edges) };
+    return { width, x: Float64Array.from({ length: width }, (_, x) => x + 0.5), reduce: (values) => reduceColumns(values, edges) };
   }
   const first = Math.max(0, bound(time, range.from_ms) - 1);
   const last = Math.min(time.length, bound(time, range.to_ms) + 1);
   const x = Float64Array.from(time.subarray(first, last), (ms) => (ms - range.from_ms) / perPixel);
   return {
+    width,
     x,
     reduce(values) {
       const rows = values.subarray(first, last);

@@ -7,7 +7,7 @@
 
 /**
  * @param {readonly Artifact[]} artifacts in the server's order, which is that of their worth
- * @returns {{runs: Run[], dstats: Artifact[], consoles: Artifact[]}}
+ * @returns {{runs: Run[], dstats: Artifact[], consoles: Artifact[], output: Artifact|null}}
  */
 export function arrangeArtifacts(artifacts) {
   /** @type {Map<string, Run>} */
@@ -25,5 +25,6 @@ export function arrangeArtifacts(artifacts) {
     runs: [...runs.values()].filter((run) => run.subunit || run.stats),
     dstats: artifacts.filter((artifact) => artifact.artifact_type === "dstat"),
     consoles: artifacts.filter((artifact) => artifact.artifact_type === "console"),
+    output: artifacts.find((artifact) => artifact.artifact_type === "job-output") ?? null,
   };
 }

@@ -3,12 +3,17 @@
 import { append, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { total } from "../lib/metrics.js";
+import { drawCurve, fillColumn, toColumns } from "../lib/plot.js";
 import { makeSurface } from "./surface.js";
+import { pixel } from "./theme.js";
 
 /** @typedef {import("./timeline.js").Scene} Scene */
 /** @typedef {import("../lib/metrics.js").Chart} Chart */
 /** @typedef {import("../lib/metrics.js").Columns} Columns */
 /** @typedef {import("../lib/metrics.js").Sample} Sample */
+/** @typedef {import("../lib/plot.js").Picture} Picture */
+
+/** @typedef {{picture: Picture, colours: number[], ratio: number, reach: number, y: (value: number) => number}} Plot in pixels of the device */
 
 const HEIGHT = 46;
 
@@ -26,6 +31,17 @@ export function makeChartView(chart, dstat) {
   });
   append(head, scale);
   const sum = chart.stacked ? total(chart.series) : null;
+  /** Kept from frame to frame while the size stays. @type {(Picture & {image: ImageData})|null} */
+  let kept = null;
+
+  /** @param {CanvasRenderingContext2D} c @param {number} width @param {number} height */
+  function pictureOf(c, width, height) {
+    if (kept?.width !== width || kept.height !== height) {
+      const image = c.createImageData(width, height);
+      kept = { width, height, image, words: new Uint32Array(image.data.buffer) };
+    }
+    return kept;
+  }
 
   return {
     element: h("div", { class: C.chart }, head, surface.canvas),
@@ -37,24 +53,24 @@ export function makeChartView(chart, dstat) {
      */
     draw(scene, sample) {
       const { theme, gutter, width } = scene;
-      surface.begin(width, HEIGHT);
+      const ratio = surface.begin(width, HEIGHT);
       const c = surface.context;
       const columns = chart.series.map((series) => sample.reduce(series.values));
       const whole = sum ? sample.reduce(sum) : null;
       const most = whole ? largest([whole]) : largest(columns);
       const top = chart.top(most);
-      /** @param {number} value */
-      const y = (value) => HEIGHT - 1 - (Math.min(value, top) / top) * (HEIGHT - 3);
-      c.fillStyle = theme.css["fill-idle"];
-      c.fillRect(gutter, 0, width - gutter, HEIGHT);
-      c.save();
-      c.beginPath();
-      c.rect(gutter, 0, width - gutter, HEIGHT);
-      c.clip();
-      c.translate(gutter, 0);
-      if (whole) drawStack(c, scene, chart, sample.x, columns, whole, y, reachOf(scene, dstat));
-      else columns.forEach((column, i) => drawLine(c, sample.x, column, theme.css[`metric-${chart.series[i].colour}`], y, reachOf(scene, dstat)));
-      c.restore();
+      const picture = pictureOf(c, sample.width, Math.round(HEIGHT * ratio));
+      picture.words.fill(pixel(theme.css["fill-idle"]));
+      const colours = chart.series.map((series) => pixel(theme.css[`metric-${series.colour}`]));
+      /** @type {Plot} */
+      const plot = {
+        picture, colours, ratio,
+        reach: reachOf(scene, dstat, sample.width),
+        y: (value) => picture.height - ratio - (Math.min(value, top) / top) * (picture.height - 3 * ratio),
+      };
+      if (whole) drawStack(plot, sample.x, columns, whole);
+      else columns.forEach((column, i) => drawLine(plot, sample.x, column, colours[i]));
+      c.putImageData(picture.image, Math.round(gutter * ratio), 0);
       const label = most === -Infinity ? "no data here" : chart.format(top);
       scale.textContent = gutter < 50 ? `to ${label}` : "";
       if (gutter < 50) return;
@@ -86,85 +102,42 @@ function largest(columns) {
 
 /**
  * Means stacked, and above them the peaks of the sum.
- * @param {CanvasRenderingContext2D} c
- * @param {Scene} scene
- * @param {Chart} chart
+ * @param {Plot} plot
  * @param {Float64Array} at
  * @param {Columns[]} columns
  * @param {Columns} whole
- * @param {(value: number) => number} y
- * @param {number} reach
  */
-function drawStack(c, scene, chart, at, columns, whole, y, reach) {
-  const base = new Float32Array(at.length);
-  const stretches = spans(at, whole.mean, reach);
-  chart.series.forEach((series, i) => {
-    const from = base.slice();
-    for (let k = 0; k < at.length; k += 1) base[k] += Number.isNaN(columns[i].mean[k]) ? 0 : columns[i].mean[k];
-    c.fillStyle = scene.theme.css[`metric-${series.colour}`];
-    c.beginPath();
-    for (const stretch of stretches) {
-      stretch.forEach((k, n) => (n ? c.lineTo(at[k], y(base[k])) : c.moveTo(at[k], y(base[k]))));
-      for (let n = stretch.length - 1; n >= 0; n -= 1) c.lineTo(at[stretch[n]], y(from[stretch[n]]));
-      c.closePath();
+function drawStack({ picture, colours, reach, y }, at, columns, whole) {
+  const sum = toColumns(at, whole.mean, reach, picture.width);
+  const base = new Float32Array(picture.width);
+  columns.forEach(({ mean }, i) => {
+    const values = toColumns(at, mean, reach, picture.width);
+    for (let x = 0; x < base.length; x += 1) {
+      if (Number.isNaN(sum[x]) || Number.isNaN(values[x])) continue;
+      fillColumn(picture, x, y(base[x] + values[x]), y(base[x]), colours[i], 1);
+      base[x] += values[x];
     }
-    c.fill();
   });
-  c.globalAlpha = 0.45;
-  c.fillStyle = scene.theme.css["metric-1"];
   for (let k = 0; k < at.length; k += 1) {
-    if (whole.high[k] > whole.mean[k]) c.fillRect(at[k] - 0.5, y(whole.high[k]), 1, y(whole.mean[k]) - y(whole.high[k]));
+    if (whole.high[k] > whole.mean[k]) fillColumn(picture, Math.floor(at[k]), y(whole.high[k]), y(whole.mean[k]), colours[0], 0.45);
   }
-  c.globalAlpha = 1;
 }
 
 /**
  * The band from least to most, and the mean through it.
- * @param {CanvasRenderingContext2D} c
+ * @param {Plot} plot
  * @param {Float64Array} at
  * @param {Columns} column
- * @param {string} colour
- * @param {(value: number) => number} y
- * @param {number} reach
+ * @param {number} colour
  */
-function drawLine(c, at, column, colour, y, reach) {
-  c.fillStyle = colour;
-  c.globalAlpha = 0.4;
+function drawLine({ picture, ratio, reach, y }, at, column, colour) {
   for (let k = 0; k < at.length; k += 1) {
-    if (column.high[k] > column.low[k]) c.fillRect(at[k] - 0.5, y(column.high[k]), 1, Math.max(1, y(column.low[k]) - y(column.high[k])));
+    if (column.high[k] > column.low[k]) fillColumn(picture, Math.floor(at[k]), y(column.high[k]), Math.max(y(column.low[k]), y(column.high[k]) + 1), colour, 0.4);
   }
-  c.globalAlpha = 1;
-  c.strokeStyle = colour;
-  c.lineWidth = 1.25;
-  c.beginPath();
-  for (const stretch of spans(at, column.mean, reach)) {
-    c.moveTo(at[stretch[0]] - 0.5, y(column.mean[stretch[0]]));
-    for (const k of stretch) c.lineTo(at[k], y(column.mean[k]));
-  }
-  c.stroke();
+  drawCurve(picture, toColumns(at, column.mean, reach, picture.width).map(y), 1.25 * ratio, colour);
 }
 
-/** How many pixels two neighbouring rows may be apart. @param {Scene} scene @param {import("../lib/dstat.js").Dstat} dstat */
-function reachOf(scene, dstat) {
-  const perPixel = (scene.range.to_ms - scene.range.from_ms) / (scene.width - scene.gutter);
-  return (dstat.step_ms * 3.5) / perPixel + 1.5;
-}
-
-/**
- * Stretches without a hole: a hole in the measurements is not bridged.
- * @param {Float64Array} at
- * @param {Float32Array} values
- * @param {number} reach
- * @returns {number[][]} indices that have a value
- */
-function spans(at, values, reach) {
-  /** @type {number[][]} */
-  const found = [];
-  for (let k = 0; k < at.length; k += 1) {
-    if (Number.isNaN(values[k])) continue;
-    const current = found[found.length - 1];
-    if (current && at[k] - at[current[current.length - 1]] <= reach) current.push(k);
-    else found.push([k]);
-  }
-  return found;
+/** How many pixels two neighbouring rows may be apart. @param {Scene} scene @param {import("../lib/dstat.js").Dstat} dstat @param {number} width of the plot in these pixels */
+function reachOf(scene, dstat, width) {
+  return (dstat.step_ms * 3.5 * width) / (scene.range.to_ms - scene.range.from_ms) + 1.5;
 }

@@ -102,7 +102,7 @@ export function makeMachine({ hosts, choice, onHosts, onCharts, changed }) {
     draw(scene) {
       for (const { dstat, views } of shown) {
         if (!views.length) continue;
-        const sample = sampleRange(dstat, scene.range, Math.max(1, Math.floor(scene.width - scene.gutter)));
+        const sample = sampleRange(dstat, scene.range, Math.max(1, Math.round((scene.width - scene.gutter) * (devicePixelRatio || 1))));
         for (const view of views) view.draw(scene, sample);
       }
       if (!drawn && shown.length) performance.mark("machine drawn");

@@ -43,7 +43,7 @@ function schemed(value, dark) {
 }
 
 /** #rrggbb as a pixel in the machine's byte order. @param {string} hex */
-function pixel(hex) {
+export function pixel(hex) {
   const value = Number.parseInt(hex.slice(1), 16);
   const bytes = new Uint8ClampedArray([value >> 16, (value >> 8) & 255, value & 255, 255]);
   return new Uint32Array(bytes.buffer)[0];

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Curves as pixels.  A chart's width in pixels is all the detail that it has, so each column is painted by itself: many
+// times cheaper than paths of a thousand points, which a canvas without a graphics processor smooths one by one.
+
+/** @typedef {{width: number, height: number, words: Uint32Array}} Picture a word a pixel, opaque, in the machine's byte order */
+
+/**
+ * A curve at each column of pixels: straight between neighbours, with a hole where these are further apart than `reach`.
+ * Each point keeps its value in the column that it falls on, so that no peak is lost.
+ * @param {Float64Array} at where the points are, in pixels, ascending
+ * @param {Float32Array} values NaN = none
+ * @param {number} reach in pixels
+ * @param {number} width
+ * @returns {Float32Array} NaN where there is no curve
+ */
+export function toColumns(at, values, reach, width) {
+  const into = new Float32Array(width).fill(NaN);
+  let last = -1;
+  for (let k = 0; k < at.length; k += 1) {
+    if (Number.isNaN(values[k])) continue;
+    const x1 = Math.floor(at[k]);
+    if (last >= 0 && at[k] - at[last] <= reach) {
+      const slope = (values[k] - values[last]) / (at[k] - at[last]);
+      for (let x = Math.max(0, Math.floor(at[last]) + 1); x < x1 && x < width; x += 1) into[x] = values[last] + (x + 0.5 - at[last]) * slope;
+    }
+    if (x1 >= 0 && x1 < width) into[x1] = values[k];
+    last = k;
+  }
+  return into;
+}
+
+/**
+ * Lay a colour over a part of a column; where an end falls inside a pixel, that pixel gets its share.
+ * @param {Picture} picture
+ * @param {number} x
+ * @param {number} top in pixels from the upper edge; what is outside of the picture is left out
+ * @param {number} bottom
+ * @param {number} colour
+ * @param {number} alpha 0 to 1
+ */
+export function fillColumn({ width, height, words }, x, top, bottom, colour, alpha) {
+  const from = Math.max(0, top);
+  const to = Math.min(height, bottom);
+  for (let row = Math.floor(from); row < to; row += 1) {
+    const share = Math.round((Math.min(to, row + 1) - Math.max(from, row)) * alpha * 256);
+    const i = row * width + x;
+    words[i] = share >= 256 ? colour : mix(words[i], colour, share);
+  }
+}
+
+/** Two channels in each product; @param {number} under @param {number} over @param {number} share of 256 */
+function mix(under, over, share) {
+  const rest = 256 - share;
+  const even = (Math.imul(under & 0xff00ff, rest) + Math.imul(over & 0xff00ff, share)) >>> 8;
+  const odd = Math.imul((under >>> 8) & 0xff00ff, rest) + Math.imul((over >>> 8) & 0xff00ff, share);
+  return (even & 0xff00ff) | (odd & 0xff00ff00);
+}
+
+/**
+ * A curve as a line.
+ * @param {Picture} picture
+ * @param {Float32Array} ys at each column, in pixels from the upper edge; NaN = none
+ * @param {number} thick in pixels
+ * @param {number} colour
+ */
+export function drawCurve(picture, ys, thick, colour) {
+  for (let x = 0; x < ys.length; x += 1) {
+    const y = ys[x];
+    if (Number.isNaN(y)) continue;
+    // Half of the way to each neighbour is this column's.
+    const before = x > 0 && !Number.isNaN(ys[x - 1]) ? (ys[x - 1] + y) / 2 : y;
+    const after = x + 1 < ys.length && !Number.isNaN(ys[x + 1]) ? (ys[x + 1] + y) / 2 : y;
+    fillColumn(picture, x, Math.min(before, y, after) - thick / 2, Math.max(before, y, after) + thick / 2, colour, 1);
+  }
+}
