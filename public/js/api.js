@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The daemon's HTTP API as functions.  Every failure is an ApiError whose message can be shown to a person.
 
-/** @typedef {import("./lib/types.js").Answer} Answer */
 /** @typedef {import("./lib/types.js").BlockIndex} BlockIndex */
 /** @typedef {import("./lib/types.js").Status} Status */
 /** @typedef {import("./lib/types.js").Task} Task */
@@ -23,7 +22,7 @@ export class ApiError extends Error {
  * @param {string} path
  * @param {RequestInit} options
  */
-async function request(path, options) {
+export async function request(path, options) {
   let response;
   try {
     response = await fetch(path, options);
@@ -60,15 +59,6 @@ async function post(path, body, signal) {
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
   const response = await request(path, { method: "POST", headers, body: JSON.stringify(body), signal });
   return await response.json();
-}
-
-/**
- * @param {string} q
- * @param {AbortSignal} [signal]
- * @returns {Promise<Answer>}
- */
-export function list(q, signal) {
-  return post("/api/list", { q }, signal);
 }
 
 /**

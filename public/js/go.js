@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // /go/<anything>: straight to the site of the one job that the rest of the address means.
-import { list, scrape } from "./api.js";
+import { scrape } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 import { C } from "./lib/classes.js";
 import { goPath, goQuery } from "./lib/goquery.js";
+import { lookUp } from "./looking.js";
 import { messageOf } from "./message.js";
-import { askingView } from "./views/asking.js";
 import { lookupTitle, missingView } from "./views/ending.js";
-import { answerView } from "./views/joblist.js";
+import { makeFound } from "./views/found.js";
 import { notice, skeleton } from "./views/notice.js";
 import { watch } from "./watch.js";
 
@@ -37,13 +37,28 @@ async function go() {
     return;
   }
   document.title = `${query} · StackViz`;
-  fill(main, h("h1", { class: C.query }, query), askingView(query, null));
+  const looking = new AbortController();
+  const said = h("p", { class: C.visuallyHidden, role: "status" });
+  const found = makeFound({
+    query,
+    choiceHref: goPath,
+    onStop: null,
+    onOpen: (job) => {
+      looking.abort();
+      void open(job);
+    },
+    say: (text) => {
+      said.textContent = text;
+    },
+  });
+  fill(main, h("h1", { class: C.query }, query), said, found.element);
   try {
-    const answer = await list(query);
+    const answer = await lookUp(query, found.part, looking.signal);
     const [only] = answer.results;
     if (answer.results.length === 1 && only.url && !answer.choices?.length) await open(only);
-    else fill(main, h("h1", { class: C.query }, query), answerView(answer, { query, onOpen: (job) => void open(job), choiceHref: goPath }));
+    else found.end(answer);
   } catch (error) {
+    if (looking.signal.aborted) return;
     failed(lookupTitle(error), messageOf(error));
   }
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first page: paste anything, pick a job.
 import { C } from "./lib/classes.js";
-import { list, recent, scrape, upload } from "./api.js";
+import { recent, scrape, upload } from "./api.js";
 import { byId, fill } from "./dom.js";
-import { counted } from "./lib/ticks.js";
+import { lookUp } from "./looking.js";
 import { messageOf } from "./message.js";
-import { askingView } from "./views/asking.js";
 import { lookupTitle } from "./views/ending.js";
-import { answerView } from "./views/joblist.js";
+import { makeFound } from "./views/found.js";
 import { notice } from "./views/notice.js";
 import { recentView } from "./views/recent.js";
 import { keySheet } from "./views/sheet.js";
@@ -20,6 +19,8 @@ const said = byId("said");
 
 /** @type {AbortController|null} */
 let asking = null;
+/** Ends the look-up that is under way; what it found stays. */
+let giveUp = () => {};
 
 /** Look up what the address says; the page's only state is the address. */
 async function show() {
@@ -38,15 +39,37 @@ async function show() {
   }
   const mine = new AbortController();
   asking = mine;
-  fill(results, askingView(query, () => void ask("")));
+  const found = makeFound({
+    query,
+    onOpen: open,
+    choiceHref: (q) => `/?q=${encodeURIComponent(q)}`,
+    // With nothing to keep, to the page that one came from.
+    onStop: () => (found.empty ? void ask("") : giveUp()),
+    say: (text) => {
+      said.textContent = text;
+    },
+  });
+  giveUp = () => {
+    mine.abort();
+    asking = null;
+    results.setAttribute("aria-busy", "false");
+    if (found.empty) fill(results);
+    else found.stopped("Not asked to the end");
+  };
+  fill(results, found.element);
   try {
-    const answer = await list(query, mine.signal);
+    const answer = await lookUp(query, (part) => asking === mine && found.part(part), mine.signal);
     if (asking !== mine) return;
-    fill(results, answerView(answer, { query, onOpen: open, choiceHref: (q) => `/?q=${encodeURIComponent(q)}` }));
-    said.textContent = answer.choices?.length ? counted(answer.choices.length, "change") : counted(answer.results.length, "job");
+    asking = null;
+    found.end(answer);
   } catch (error) {
     if (asking !== mine) return;
-    fill(results, notice("bad", lookupTitle(error), messageOf(error)));
+    asking = null;
+    if (found.empty) fill(results, notice("bad", lookupTitle(error), messageOf(error)));
+    else {
+      found.stopped("Not asked to the end");
+      results.prepend(notice("bad", lookupTitle(error), messageOf(error)));
+    }
   }
   results.setAttribute("aria-busy", "false");
 }
@@ -62,6 +85,7 @@ async function showRecent() {
  * @param {HTMLButtonElement} button
  */
 async function open(job, button) {
+  if (asking) giveUp();
   button.disabled = true;
   try {
     const { uuid } = await scrape(job);
@@ -76,6 +100,7 @@ async function open(job, button) {
 /** @param {File[]} files */
 async function send(files) {
   asking?.abort();
+  giveUp = () => {};
   const mine = new AbortController();
   asking = mine;
   results.setAttribute("aria-busy", "true");
@@ -103,6 +128,11 @@ function ask(query) {
   if (query !== now) history.pushState(null, "", query ? `/?q=${encodeURIComponent(query)}` : "/");
   return show();
 }
+
+// Who types anew does not wait for the old question.
+box.addEventListener("input", () => {
+  if (asking && document.body.classList.contains(C.asked)) giveUp();
+});
 
 takeFiles({ button: byId("choose"), input: byId("files"), onFiles: (files) => void send(files), onRefused: refuse });
 

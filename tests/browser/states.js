@@ -42,18 +42,18 @@ function startLogs() {
   );
 }
 
-/** @param {"ok"|"slow"} mode slow: takes questions and never answers */
-async function startGerrit(mode) {
-  const child = spawn(PYTHON, ["-m", "tests.fake_gerrit", "--port", "0", "--mode", mode], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+/** @param {"gerrit"|"zuul"} kind @param {"ok"|"slow"} mode slow: takes questions and never answers */
+export async function startFake(kind, mode) {
+  const child = spawn(PYTHON, ["-m", `tests.fake_${kind}`, "--port", "0", "--mode", mode], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
   const port = await new Promise((done, fail) => {
-    child.once("exit", () => fail(new Error("the Gerrit of the tests ended")));
+    child.once("exit", () => fail(new Error(`the ${kind} of the tests ended`)));
     child.stdout.once("data", (chunk) => done(Number(String(chunk))));
   });
   return { url: `http://127.0.0.1:${port}/`, close: () => void child.kill() };
 }
 
 export async function startWorld() {
-  const [logs, gerrit, slow] = await Promise.all([startLogs(), startGerrit("ok"), startGerrit("slow")]);
+  const [logs, gerrit, slow] = await Promise.all([startLogs(), startFake("gerrit", "ok"), startFake("gerrit", "slow")]);
   const daemon = await startDaemon(
     [
       `log_hosts: [logs.openstack.org, "${logs.host}"]`,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { groupJobs } from "../../public/js/lib/groups.js";
+import { groupJobs, movesNothing, rowKeys } from "../../public/js/lib/groups.js";
 import { goPath, goQuery } from "../../public/js/lib/goquery.js";
 import { jobStatus } from "../../public/js/lib/status.js";
 
@@ -51,4 +51,15 @@ test("/go/ takes the rest of the address as it was pasted", () => {
 
 test("what goPath makes is what goQuery reads", () => {
   for (const query of ["271726", "271726/1", "a b?c#d", "https://g.example.org/c/a/b/+/5/2", "I0123abc"]) assert.equal(located(goPath(query)), query);
+});
+
+test("a list grows under a hand only at its end, by rows as high as they were", () => {
+  const now = rowKeys([job({ name: "a" }), job({ name: "b" })]);
+  const grown = (/** @type {Partial<import("../../public/js/lib/types.js").Job>[]} */ ...jobs) => movesNothing(now, rowKeys(jobs.map(job)));
+  assert.ok(grown({ name: "a" }, { name: "b", duration: "5 s" }));
+  assert.ok(grown({ name: "b" }, { name: "a" }, { name: "c" }));
+  assert.ok(!grown({ name: "b" }));
+  assert.ok(!grown({ name: "a" }, { name: "b", status: "FAILURE" }), "what failed stands first");
+  assert.ok(!grown({ name: "a", url: null, reason: "no logs" }, { name: "b" }), "a line more");
+  assert.ok(!grown({ name: "a", builds: [{ url: null, status: null, duration: null, finished_ms: null }] }, { name: "b" }));
 });

@@ -48,6 +48,24 @@ function groupOf(change, job) {
   return group;
 }
 
+/**
+ * The rows of a list from top to bottom; rows with equal keys take the same room.
+ * @param {readonly Job[]} jobs
+ */
+export function rowKeys(jobs) {
+  return groupJobs(jobs).flatMap((change) =>
+    change.groups.flatMap((group) => group.jobs.map((job) => [change.key, group.key, job.name, job.url ? "" : job.reason, job.builds?.length ? "older" : ""].join("\n"))),
+  );
+}
+
+/**
+ * Whether a list can take the place of another while somebody is about to press one of its rows.
+ * @param {readonly string[]} before @param {readonly string[]} after
+ */
+export function movesNothing(before, after) {
+  return before.every((key, i) => key === after[i]);
+}
+
 /** @param {Group} group */
 function finish(group) {
   group.newest_ms = Math.max(0, ...group.jobs.map((job) => job.finished_ms ?? 0));

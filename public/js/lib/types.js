@@ -26,7 +26,7 @@
 
 /** @typedef {{q: string, change_id: number, change_project: string, change_subject: string, change_branch?: string|null}} Choice */
 
-/** @typedef {{results: Job[], message?: string|null, choices?: Choice[], warnings?: string[]}} Answer */
+/** @typedef {{results: Job[], message?: string|null, choices?: Choice[], warnings?: string[], asking?: string[]}} Answer `asking`: hosts whose answers are still to come */
 
 /** @typedef {"queued"|"pending"|"finished"|"error"|"cancelled"|"expired"} TaskState */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A look-up while it is under way: the answer comes whole, when the last source has answered or was given up.
+// A look-up of which nothing is known yet.
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { skeleton } from "./notice.js";
@@ -15,7 +15,9 @@ export function askingView(query, onCancel) {
   const began_ms = performance.now();
   const since = h("span", null);
   const slow = h("p", { class: C.muted, role: "status" });
-  const view = h(
+  /** @type {readonly string[]} */
+  let hosts = [];
+  const element = h(
     "div",
     null,
     h("p", { class: C.muted }, `Looking up ${query} `, since),
@@ -23,14 +25,20 @@ export function askingView(query, onCancel) {
     skeleton(6, `Looking up ${query}`),
     onCancel && h("div", { class: C.actions }, h("button", { type: "button", class: C.button, onclick: onCancel }, "Cancel")),
   );
-  const timer = setInterval(() => {
-    if (!view.isConnected) {
-      clearInterval(timer);
-      return;
-    }
+  const tell = () => {
     const passed_ms = performance.now() - began_ms;
     since.textContent = `· ${wholeSeconds(passed_ms)}`;
-    if (passed_ms > SLOW_MS && !slow.textContent) slow.textContent = "A source is slow. What the others know is shown as soon as it has answered or was given up.";
+    if (passed_ms > SLOW_MS && hosts.length) slow.textContent = `Still no answer from ${hosts.join(", ")}.`;
+  };
+  const timer = setInterval(() => {
+    if (element.isConnected) tell();
+    else clearInterval(timer);
   }, 1000);
-  return view;
+  return {
+    element,
+    /** @param {readonly string[]} asked hosts that have not answered */
+    asking(asked) {
+      hosts = asked;
+    },
+  };
 }

@@ -13,14 +13,19 @@ import { notice, warningList } from "./notice.js";
 /** @typedef {import("../lib/types.js").Job} Job */
 
 /**
+ * @typedef {{query: string, onOpen: (job: Job, button: HTMLButtonElement) => void, choiceHref: (q: string) => string}} ListOptions
+ */
+
+/**
  * @param {Answer} answer
- * @param {{query: string, onOpen: (job: Job, button: HTMLButtonElement) => void, choiceHref: (q: string) => string}} options
+ * @param {ListOptions} options
+ * @param {boolean} [inParts] it grows under somebody's eyes: what may come late stands last
  * @returns {DocumentFragment}
  */
-export function answerView(answer, { query, onOpen, choiceHref }) {
+export function answerView(answer, { query, onOpen, choiceHref }, inParts = false) {
   const view = document.createDocumentFragment();
   const warnings = warningList(answer.warnings, "The look-up says");
-  if (warnings) view.append(warnings);
+  if (warnings && !inParts) view.append(warnings);
   if (answer.choices?.length) {
     const items = answer.choices.map((choice) =>
       h(
@@ -39,6 +44,7 @@ export function answerView(answer, { query, onOpen, choiceHref }) {
   } else if (answer.message) {
     view.prepend(notice("info", answer.message));
   }
+  if (warnings && inParts) view.append(h("div", { id: "look-up-says", class: C.late }, warnings));
   return view;
 }
 
@@ -119,6 +125,6 @@ function olderView(job, onOpen) {
 function openButton(job, label, onOpen) {
   if (!job.url) return h("span", { class: C.jobOpen }, label);
   /** @type {HTMLButtonElement} */
-  const button = h("button", { type: "button", class: C.jobOpen, onclick: () => onOpen(job, button) }, label);
+  const button = h("button", { type: "button", class: C.jobOpen, "data-url": job.url, onclick: () => onOpen(job, button) }, label);
   return button;
 }
