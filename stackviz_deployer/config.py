@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -79,6 +79,10 @@ class Config:
     workers: int = Factory(lambda: len(os.sched_getaffinity(0)))
     scrapes: int = 4
     limits: Limits = Factory(Limits)
+    metrics: str | None = None
+    """A Twisted server endpoint description for ``/metrics``; None = none."""
+    access_log: Literal["off", "routes", "full"] = "off"
+    """A line in the log for each answer: with its route, or with its path and the client's address, too."""
 
 
 def load(
@@ -113,6 +117,19 @@ def load(
     if config.stackviz is not None and not config.stackviz.startswith("http:"):
         config = attrs.evolve(config, stackviz=str(base / Path(config.stackviz).expanduser()))
     return config
+
+
+def stated_limits(config: Config) -> dict[str, float]:
+    """Every configured number that bounds something, by the name of its key (``limits.queue``)."""
+    found: dict[str, float] = {}
+    for name, value in attrs.asdict(config, recurse=False).items():
+        if attrs.has(type(value)):
+            value = attrs.asdict(value, recurse=False)  # noqa: PLW2901 - the same, as a mapping
+        numbers = value.items() if isinstance(value, Mapping) else [("", value)]
+        for key, number in numbers:
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                found[f"{name}.{key}" if key else name] = float(number)
+    return found
 
 
 def _read(path: str | None) -> dict[str, Any]:
@@ -198,6 +215,14 @@ def _stackviz(key: str, value: object) -> str:
         if parts.scheme != "http" or not parts.hostname:
             raise ConfigError(f"{key}: {text!r} is neither a directory nor an http:// URL")
     return text
+
+
+def _access_log(key: str, value: object) -> str:
+    if value is False:  # what YAML makes of a bare "off"
+        return "off"
+    if value not in ("off", "routes", "full"):
+        raise ConfigError(f"{key}: one of off, routes and full is needed, not {value!r}")
+    return str(value)
 
 
 def _gerrit(key: str, value: object) -> GerritServer:
@@ -294,4 +319,6 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "workers": _count,
     "scrapes": _count,
     "limits": _limits,
+    "metrics": _text,
+    "access_log": _access_log,
 }

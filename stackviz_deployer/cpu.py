@@ -12,6 +12,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context, copy_context
 from itertools import count
 from typing import Any
 
@@ -32,6 +33,7 @@ from stackviz_deployer.errors import (
     TooLargeError,
     WorkerDiedError,
 )
+from stackviz_deployer.interfaces import Meters, NoMeters
 from stackviz_deployer.model import ParseRequest, ParseResult
 
 log = Logger()
@@ -73,6 +75,8 @@ class _Work:
     urgent: bool
     done: Deferred[ParseResult]
     deadline: IDelayedCall
+    context: Context = Factory(copy_context)
+    """Whose it is: its lines in the log carry the task's id."""
     child: _Child | None = None
 
 
@@ -90,6 +94,8 @@ class _Child(ProcessProtocol):
         """Whether it gets no more work: killed, or its last answer came."""
         self._in_order = False
         """Whether its end, when it comes, is by our will or the price of one request."""
+        self._exhausted = False
+        """Whether it said that its memory is used up: then its answer was its last."""
         self.work: _Work | None = None
         self.ended: Deferred[None] = Deferred()
         self.transport: IProcessTransport  # set by makeConnection
@@ -145,7 +151,9 @@ class _Child(ProcessProtocol):
             raise ValueError("an answer that nobody asked for")
         outcome = outcome_of(message)
         self.work = None
-        self.ending = self._in_order = bool(message.get("last", False))
+        self.ending = self._in_order = self._exhausted = bool(message.get("last", False))
+        if self._exhausted and isinstance(outcome, TooLargeError):
+            outcome.limit = "limits.memory_bytes"
         self._slot.failures = 0
         self._pool.settle(work, outcome)
         self._pool.dispatch()
@@ -171,7 +179,8 @@ class _Child(ProcessProtocol):
         self._error_lines -= 1
         if self._error_lines >= 0 and line:
             text = line[:STDERR_LINE_BYTES].decode("utf-8", "backslashreplace")
-            log.warn("worker {pid}: {text}", pid=self.pid, text=text)  # noqa: G010  not logging.Logger
+            context = copy_context() if self.work is None else self.work.context
+            context.run(log.warn, "worker {pid}: {text}", pid=self.pid, text=text)
         elif self._error_lines == -1:
             log.warn("worker {pid} says more; left out", pid=self.pid)  # noqa: G010  likewise
 
@@ -180,6 +189,8 @@ class _Child(ProcessProtocol):
         work, self.work = self.work, None
         why = _cause(reason)
         self.ending = True
+        kind = "memory" if self._exhausted else "dismissed" if self._in_order else _kind(reason)
+        self._pool.meters.count("worker_ends", kind=kind)
         self._slot.ended(why, in_order=self._in_order or work is not None)
         if work is not None:
             self._pool.settle(work, WorkerDiedError(f"{work.subject}: the process that read it {why}"))
@@ -204,9 +215,11 @@ class _Slot:
         try:
             self._pool.spawn(child, NICENESS_URGENT if self.urgent else NICENESS)
         except OSError as error:  # no memory or process for a fork: later perhaps
+            self._pool.meters.count("worker_ends", kind="not-started")
             self._again(f"could not be started ({error})")
             return
         self.child = child
+        self._pool.meters.count("worker_starts")
         self._timer = self._pool.reactor.callLater(START_S, child.kill)
 
     def child_ready(self) -> None:
@@ -254,6 +267,7 @@ class WorkerPool(Service):
         memory_bytes: int,
         queue_limit: int = 1000,
         command: Sequence[str] = COMMAND,
+        meters: Meters | None = None,
     ) -> None:
         """Nothing starts before ``startService``.
 
@@ -261,6 +275,7 @@ class WorkerPool(Service):
         child; ``queue_limit``: requests that may wait, urgent ones counted apart.
         """
         self.reactor = reactor
+        self.meters = meters or NoMeters()
         self._memory_bytes = memory_bytes
         self._queue_limit = queue_limit
         self._command = tuple(command)
@@ -350,6 +365,7 @@ class WorkerPool(Service):
         self._drop(work)
         if work.done.called:
             return
+        self.meters.count("parses", result=getattr(outcome, "code", "ok"))
         if isinstance(outcome, Exception):
             work.done.errback(outcome)
         else:
@@ -415,6 +431,14 @@ def _cause(reason: Failure) -> str:
     if number is not None:
         return f"crashed ({signal.Signals(number).name})"
     return f"ended by itself (status {getattr(reason.value, 'exitCode', None)})"
+
+
+def _kind(reason: Failure) -> str:
+    """The same as a word, for the metrics."""
+    number = getattr(reason.value, "signal", None)
+    if number is None:
+        return "exited"
+    return "killed" if number == signal.SIGKILL else "crashed"
 
 
 def _give_up(_result: object, _timeout_s: float) -> None:

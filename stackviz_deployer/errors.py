@@ -111,6 +111,8 @@ class TooLargeError(StackvizError):
     """A fetched or decoded body is over its limit; names the file and the limit."""
 
     code = "too-large"
+    limit: str | None = None
+    """The limit's configured name, where it is not the usual one of the place."""
 
 
 class ParseError(StackvizError):

@@ -4,7 +4,7 @@
 ``--logger=stackviz_deployer.log.journal`` writes what systemd's journal reads from standard
 output, ``--logger=stackviz_deployer.log.json_lines`` one JSON object an event.  Names, URLs
 and messages in events come from other servers, so in both an event cannot look like two,
-nor have another priority than its own.
+nor have another priority than its own.  Lines that belong to a request or a task carry its id (see trace.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from zope.interface import implementer
+
+from stackviz_deployer.trace import REQUEST, TASK
 
 Write = Callable[[bytes], object]
 
@@ -51,7 +53,7 @@ def json_lines() -> ILogObserver:
 
 @implementer(ILogObserver)
 class JournalObserver:
-    """``<priority>namespace: text``, a line an event.
+    """``<priority>namespace: text [request=... task=...]``, a line an event.
 
     A failure's traceback follows, a line each, indented and with the same priority: the
     journal reads every line for itself, and one without would lose the priority.
@@ -63,14 +65,16 @@ class JournalObserver:
     def __call__(self, event: LogEvent) -> None:
         """Write ``event``."""
         prefix = f"<{_PRIORITIES.get(_level(event), 6)}>"
-        lines = [f"{prefix}{_line(_namespace(event))}: {_line(formatEvent(event))}"]
+        lines = [f"{prefix}{_line(_namespace(event))}: {_line(formatEvent(event))}{_ids()}"]
         lines += [f"{prefix}    {_line(text)}" for text in _traceback(event).splitlines()]
         self._write("".join(line + "\n" for line in lines).encode("utf-8", "backslashreplace"))
 
 
 @implementer(ILogObserver)
 class JsonObserver:
-    """``{"time_s", "level", "namespace", "message", "traceback"?, "fields"?}``, a line an event.
+    """``{"time_s", "level", "namespace", "message", "request"?, "task"?, "traceback"?, "fields"?}``.
+
+    A line an event.
 
     ``time_s`` is seconds UTC since 1970; ``fields`` are the event's named values, those that
     JSON has as they are and the others as text.
@@ -87,6 +91,9 @@ class JsonObserver:
             "namespace": _namespace(event),
             "message": _cut(formatEvent(event)),
         }
+        for name, owner in _OWNERS:
+            if (value := owner.get()) is not None:
+                entry[name] = value
         if traceback := _traceback(event):
             entry["traceback"] = traceback
         if fields := {key: _value(event[key]) for key in event if not _reserved(key)}:
@@ -103,6 +110,14 @@ def _standard_output() -> Write:
         out.flush()
 
     return write
+
+
+_OWNERS = (("request", REQUEST), ("task", TASK))
+
+
+def _ids() -> str:
+    found = [f"{name}={value}" for name, owner in _OWNERS if (value := owner.get()) is not None]
+    return f" [{' '.join(found)}]" if found else ""
 
 
 def _level(event: LogEvent) -> Any:

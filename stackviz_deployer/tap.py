@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from stackviz_deployer import __version__
-from stackviz_deployer.config import DEFAULT_HTTP, DEFAULT_JJB, Config, load
+from stackviz_deployer.config import DEFAULT_HTTP, DEFAULT_JJB, Config, load, stated_limits
 from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.model import Job
 
@@ -108,6 +108,9 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.jobs.uploads import UploadOpener  # noqa: PLC0415
     from stackviz_deployer.listing.job import JobListing  # noqa: PLC0415
     from stackviz_deployer.lookup.service import LookupService  # noqa: PLC0415
+    from stackviz_deployer.metrics.lag import LagProbe  # noqa: PLC0415
+    from stackviz_deployer.metrics.meters import PrometheusMeters  # noqa: PLC0415
+    from stackviz_deployer.metrics.page import MetricsSite  # noqa: PLC0415
     from stackviz_deployer.net.fetch import HttpFetcher  # noqa: PLC0415
     from stackviz_deployer.net.own import is_own_endpoint  # noqa: PLC0415
     from stackviz_deployer.scrapers import SCRAPERS  # noqa: PLC0415
@@ -125,10 +128,12 @@ def build(config: Config, reactor: Any) -> IService:
 
     package = resources.files("stackviz_deployer")
     samples = Path(str(package.joinpath("sample")))
+    meters = PrometheusMeters()
+    lag = LagProbe(reactor, meters)
     database = Database(config.state_dir / "stackviz.sqlite3", reactor)
     store = SqliteTaskStore(database, lambda: time.time_ns() // 1_000_000)
     blobs = FileBlobStore(config.state_dir, reactor)
-    cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes)
+    cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes, meters=meters)
     fetcher = HttpFetcher(
         reactor,
         allowed=(
@@ -140,6 +145,7 @@ def build(config: Config, reactor: Any) -> IService:
         resolve=config.resolve,
         is_own=partial(is_own_endpoint, reactor),
         sample_root=samples,
+        meters=meters,
     )
     lookup = LookupService(
         fetcher=fetcher,
@@ -170,6 +176,7 @@ def build(config: Config, reactor: Any) -> IService:
         scratch=blobs.scratch,
         jjb_yaml_path=config.jjb_yaml_path,
         jjb_cache_dir=config.state_dir / "cache" / "jjb",
+        meters=meters,
     )
     queue = JobQueue(
         store=store,
@@ -180,6 +187,7 @@ def build(config: Config, reactor: Any) -> IService:
         clock=reactor,
         scrapes=config.scrapes,
         limits=config.limits,
+        meters=meters,
     )
     reception = Reception(uploads, config.limits.upload_bytes)
 
@@ -203,9 +211,12 @@ def build(config: Config, reactor: Any) -> IService:
         public=packaged_public(),
         stackviz=config.stackviz,
         reactor=reactor,
+        meters=meters,
+        access_log=config.access_log,
     )
     daemon = Staged(reactor)
     for child in (
+        lag,
         database,
         blobs,
         cpu,
@@ -217,12 +228,50 @@ def build(config: Config, reactor: Any) -> IService:
         queue,
     ):
         daemon.addService(child)
+    if config.metrics is not None:
+        for name, read in _gauges(config, queue.health, cpu.health, probe).items():
+            meters.gauge(name, read)
+        meters.gauge("reactor_lag_max_seconds", lambda: lag.max_s)
+        page = MetricsSite(meters.snapshot, threads.run, reactor)
+        daemon.addService(_listening("metrics", config.metrics, page, reactor))
     for endpoint in config.http:
-        try:
-            daemon.addService(strports.service(endpoint, site, reactor=reactor))
-        except (ValueError, TypeError) as error:  # TypeError: too many parts, or one of an unknown name
-            raise ConfigError(f"http: {endpoint!r} is no endpoint description ({error})") from error
+        daemon.addService(_listening("http", endpoint, site, reactor))
     return daemon
+
+
+def _listening(key: str, endpoint: str, site: Any, reactor: Any) -> IService:
+    """Raises ConfigError."""
+    try:
+        return strports.service(endpoint, site, reactor=reactor)
+    except (ValueError, TypeError) as error:  # TypeError: too many parts, or one of an unknown name
+        raise ConfigError(f"{key}: {endpoint!r} is no endpoint description ({error})") from error
+
+
+Facts = Callable[[], Mapping[str, Any]]
+
+
+def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str, Callable[[], Any]]:
+    """What is asked at each reading of the metrics; nothing of it waits."""
+
+    def free() -> float:
+        room = os.statvfs(config.state_dir)
+        return float(room.f_bavail * room.f_frsize)
+
+    def workers() -> Mapping[str, float]:
+        facts = cpu()
+        return {"wanted": facts["processes"], "ready": facts["ready"], "busy": facts["busy"]}
+
+    limits = stated_limits(config)
+    return {
+        "info": lambda: {__version__: 1},
+        "limit": lambda: limits,
+        "queue_length": lambda: queue()["queued"],
+        "tasks_running": lambda: queue()["running"],
+        "workers": workers,
+        "worker_requests_waiting": lambda: cpu()["waiting"],
+        "disk_free_bytes": free,
+        "degraded": lambda: len(health()["reasons"]),
+    }
 
 
 class _Closing(Service):

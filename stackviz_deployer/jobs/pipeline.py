@@ -15,8 +15,8 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from stackviz_deployer.errors import NoArtifactsError, TaskTimeoutError
-from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Listing, Scraper
+from stackviz_deployer.errors import NoArtifactsError, TaskTimeoutError, TooLargeError
+from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Listing, Meters, NoMeters, Scraper
 from stackviz_deployer.jobs.progress import ProgressMeter
 from stackviz_deployer.jobs.uploads import TAKEN, UploadOpener, id_of
 from stackviz_deployer.jobs.workbench import PARSE_SHARE, Made, Piece, Tools, Workbench
@@ -56,6 +56,7 @@ class Pipeline:
         scratch: Callable[[], AbstractAsyncContextManager[Path]],
         jjb_yaml_path: Path | None = None,
         jjb_cache_dir: Path | None = None,
+        meters: Meters | None = None,
     ) -> None:
         """``scrapers``: in the order of their artifacts; ``scratch``: lends an empty directory.
 
@@ -63,6 +64,7 @@ class Pipeline:
         Builder's YAML, which names the sections of a console; ``jjb_cache_dir``: where it is
         kept in a form that is read faster.
         """
+        self._meters = meters or NoMeters()
         self._listing = listing
         self._scratch = scratch
         self._scrapers = tuple(scrapers)
@@ -76,6 +78,7 @@ class Pipeline:
             blobs=blobs,
             limits=limits,
             clock=clock,
+            meters=self._meters,
             options={"console": {key: str(path) for key, path in jjb.items() if path is not None}},
         )
 
@@ -89,9 +92,10 @@ class Pipeline:
         limit_s = self._limits.task_seconds
 
         def late(_result: object, _limit_s: float) -> Outcome:
+            self._meters.count("limit_hits", limit="limits.task_seconds")
             raise TaskTimeoutError(f"the scrape took longer than {limit_s:g} s and was ended")
 
-        meter = ProgressMeter(report, self._clock)
+        meter = ProgressMeter(report, self._clock, self._meters)
         work = Deferred.fromCoroutine(self._run(task, meter))
         try:
             return await work.addTimeout(limit_s, self._clock, onTimeoutCancel=late)
@@ -107,7 +111,7 @@ class Pipeline:
             tools, job = self._tools, task.job
             upload_id = id_of(task.url)
             if upload_id is None:
-                tree = await self._listing.open(task.url, listed, job.manifest_url)
+                tree = await self._open(task.url, listed, job.manifest_url)
                 pieces = self._pieces(tree)
             else:
                 opened = await self._uploads.open(
@@ -119,6 +123,13 @@ class Pipeline:
             meter.expect(piece.wanted.files for piece in pieces)
             made = await Workbench(tools, job, meter, scratch, end_s).make(pieces)
         return _outcome(job, tree, made, alone=upload_id is not None)
+
+    async def _open(self, url: str, listed: Path, manifest_url: str | None) -> Tree:
+        try:
+            return await self._listing.open(url, listed, manifest_url)
+        except TooLargeError as error:
+            self._meters.count("limit_hits", limit=error.limit or "limits.listing_bytes")
+            raise
 
     def _all_pieces(self, tree: Tree) -> list[Piece]:
         """What the scrapers want."""

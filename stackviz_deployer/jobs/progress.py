@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from stackviz_deployer.interfaces import Meters, NoMeters
 from stackviz_deployer.model import ListedFile, Progress
 
 STAGES = ("fetching", "parsing", "storing", "done")
@@ -22,11 +23,16 @@ class ProgressMeter:
     pieces of work), then ``storing``.
     """
 
-    def __init__(self, report: Callable[[Progress], None], clock: IReactorTime) -> None:
+    def __init__(
+        self, report: Callable[[Progress], None], clock: IReactorTime, meters: Meters | None = None
+    ) -> None:
+        self._meters = meters or NoMeters()
         self._report = report
         self._clock = clock
         self._shown: Progress | None = None
         self._shown_s = 0.0
+        self._stage = ""
+        self._stage_s = 0.0
         self._latest: Progress | None = None
         self._later: IDelayedCall | None = None
         """Tells the latest when EVERY_S are over, so that a stall shows what it stalled at."""
@@ -68,18 +74,31 @@ class ProgressMeter:
 
     def close(self) -> None:
         """Nothing more is told."""
+        self._enter_stage("")
+        self._forget_later()
+
+    def _forget_later(self) -> None:
         if self._later is not None:
             self._later.cancel()
             self._later = None
 
+    def _enter_stage(self, stage: str) -> None:
+        """The stage that holds the task up changes; "" is none."""
+        now_s = self._clock.seconds()
+        if self._stage:
+            self._meters.observe("stage_seconds", now_s - self._stage_s, stage=self._stage)
+        self._stage, self._stage_s = stage, now_s
+
     def _show(self, progress: Progress) -> None:
         self._latest = progress
+        if progress.stage != self._stage:
+            self._enter_stage(progress.stage)
         wait_s = self._shown_s + EVERY_S - self._clock.seconds()
         if self._shown is not None and self._shown.stage == progress.stage and wait_s > 0:
             if self._later is None:
                 self._later = self._clock.callLater(wait_s, self._tell)
             return
-        self.close()
+        self._forget_later()
         self._tell()
 
     def _tell(self) -> None:

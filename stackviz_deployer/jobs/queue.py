@@ -23,14 +23,15 @@ from stackviz_deployer.errors import (
     CancelRefusedError,
     InternalError,
     NotScrapableError,
+    QueueFullError,
     StackvizError,
     StoreError,
     TaskFailedError,
 )
-from stackviz_deployer.interfaces import Fetcher, Lookup, TaskStore, Uploads
+from stackviz_deployer.interfaces import Fetcher, Lookup, Meters, NoMeters, TaskStore, Uploads
 from stackviz_deployer.jobs.background import Background, finished
 from stackviz_deployer.jobs.keys import fits, new_key
-from stackviz_deployer.jobs.pipeline import Pipeline
+from stackviz_deployer.jobs.pipeline import Outcome, Pipeline
 from stackviz_deployer.jobs.submission import described, directory
 from stackviz_deployer.jobs.uploads import SCHEME, id_of, url_of
 from stackviz_deployer.jobs.watchers import Watchers
@@ -43,8 +44,10 @@ from stackviz_deployer.model import (
     Submitted,
     Task,
     TaskId,
+    TaskState,
     Upload,
 )
+from stackviz_deployer.trace import TASK
 
 log = Logger()
 
@@ -97,6 +100,7 @@ class JobQueue(Service):
         clock: IReactorTime,
         scrapes: int,
         limits: Limits,
+        meters: Meters | None = None,
     ) -> None:
         """``scrapes``: tasks at once.  Of ``fetcher`` only ``check`` is used."""
         self._store = store
@@ -107,6 +111,7 @@ class JobQueue(Service):
         self._clock = clock
         self._scrapes = scrapes
         self._limits = limits
+        self._meters = meters or NoMeters()
         self._background = Background()
         self._watchers = Watchers()
         self._running: dict[TaskId, _Running] = {}
@@ -173,9 +178,13 @@ class JobQueue(Service):
 
     async def _create(self, job: Job, *, force: bool) -> Submitted:
         key, key_hash = new_key()
-        task, created = await self._store.create(
-            job, cancel_hash=key_hash, force=force, queue_limit=self._limits.queue
-        )
+        try:
+            task, created = await self._store.create(
+                job, cancel_hash=key_hash, force=force, queue_limit=self._limits.queue
+            )
+        except QueueFullError:
+            self._meters.count("limit_hits", limit="limits.queue")
+            raise
         if not created:
             return Submitted(task=self._present(task))
         self._queued += 1
@@ -206,6 +215,8 @@ class JobQueue(Service):
         running = self._running.get(task_id)
         if running is not None and not task.state.live:
             running.drop()
+        if task.state is TaskState.CANCELLED:
+            self._ended(task)
         self._discard(task)
         self._watchers.tell(task)
         self._ring()
@@ -292,6 +303,7 @@ class JobQueue(Service):
 
     async def _scrape(self, running: _Running) -> None:
         task = running.task
+        TASK.set(task.id)  # of this coroutine's context alone
         try:
             ended = await self._outcome(running)
         except CancelledError:
@@ -307,8 +319,21 @@ class JobQueue(Service):
         if ended is not None:
             state, message = ended.state.value, ended.message or ended.url
             log.info("{task} is {state}: {message}", task=task.id, state=state, message=message)
+            self._ended(ended)
             self._discard(ended)
             self._watchers.tell(ended)
+
+    async def _record(self, task_id: TaskId, outcome: Outcome) -> Task:
+        task = await self._store.finish(task_id, outcome.job, outcome.artifacts, outcome.warnings)
+        self._meters.count("stored_bytes", sum(blob.size for _, blob in outcome.artifacts))
+        return task
+
+    def _ended(self, task: Task) -> None:
+        result = task.state.value
+        self._meters.count("tasks", result=result, reason=task.error or "")
+        if task.started_ms is not None and task.finished_ms is not None:
+            seconds = max(task.finished_ms - task.started_ms, 0) / 1000
+            self._meters.observe("task_seconds", seconds, result=result)
 
     async def _outcome(self, running: _Running) -> Task | None:
         """The task as it ended; None when its end is recorded already, or not ours to record."""
@@ -317,7 +342,7 @@ class JobQueue(Service):
             outcome = await self._pipeline.run(task, partial(self._progressed, running))
             return await self._stubborn(
                 "recording results",
-                partial(self._store.finish, task.id, outcome.job, outcome.artifacts, outcome.warnings),
+                partial(self._record, task.id, outcome),
                 tries=RECORD_TRIES,
             )
         except CancelledError:

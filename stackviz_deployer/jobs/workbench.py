@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from stackviz_deployer.errors import ParseError, StackvizError, StoreError, TooLargeError, WorkerDiedError
-from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Scraper, Wanted
+from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Meters, Scraper, Wanted
 from stackviz_deployer.jobs.background import together
 from stackviz_deployer.jobs.budget import Budget, Share
 from stackviz_deployer.jobs.progress import ProgressMeter
@@ -55,6 +55,7 @@ class Tools:
     blobs: BlobStore
     limits: Limits
     clock: IReactorTime
+    meters: Meters
     options: Mapping[str, Mapping[str, Any]]
     """For every request to a parser, by the parser's name."""
 
@@ -126,7 +127,11 @@ class Workbench:
             request = await self._fetch(piece, share)
             result = await self._parse(piece, request)
             share.used = min(result.decoded_bytes, share.max_bytes)
-        except (TooLargeError, WorkerDiedError):
+        except (TooLargeError, WorkerDiedError) as error:
+            if isinstance(error, TooLargeError):
+                whole = share.max_bytes >= self._tools.limits.artifact_bytes
+                usual = "limits.artifact_bytes" if whole else "limits.total_bytes"
+                self._tools.meters.count("limit_hits", limit=error.limit or usual)
             share.used = share.max_bytes  # or nearly so, before it was given up
             raise
         finally:

@@ -29,6 +29,7 @@ from stackviz_deployer.errors import (
     UpstreamStatusError,
     UpstreamTimeoutError,
 )
+from stackviz_deployer.interfaces import Meters, NoMeters
 from stackviz_deployer.model import Fetched
 from stackviz_deployer.net.agent import CheckedURL, connection_pool, raw_client
 from stackviz_deployer.net.body import MAX_DRAIN, Answer, Drain, Dropper, FileSink, RunInThread
@@ -62,6 +63,7 @@ class _Errand:
     accept: str
     on_bytes: Callable[[int], None] | None
     deadline: float
+    meters: Meters
     ended: bool = False
     """Cancelled, or out of time: nothing new is begun."""
     waiting_for: str = ""
@@ -71,6 +73,8 @@ class _Errand:
     def tell(self, count: int) -> None:
         """A chunk came."""
         self.told += count
+        if count > 0:
+            self.meters.count("fetched_bytes", count)
         if self.on_bytes is not None:
             self.on_bytes(count)
 
@@ -118,7 +122,9 @@ class HttpFetcher:
         trust: Any = None,
         client: Any = None,
         run_in_thread: RunInThread | None = None,
+        meters: Meters | None = None,
     ) -> None:
+        self._meters = meters or NoMeters()
         self._reactor = reactor
         self._hosts = AllowedHosts(allowed)
         self._slots = slots
@@ -158,7 +164,7 @@ class HttpFetcher:
     ) -> Fetched:
         """As in interfaces.Fetcher."""
         self.check(url)
-        errand = _Errand(into, max_bytes, accept, on_bytes, self._reactor.seconds() + timeout_s)
+        errand = _Errand(into, max_bytes, accept, on_bytes, self._reactor.seconds() + timeout_s, self._meters)
         work = Deferred.fromCoroutine(self._run(url, errand))
 
         def stop(_: Deferred[Fetched]) -> None:
@@ -169,6 +175,7 @@ class HttpFetcher:
 
         def expire() -> None:
             errand.ended = True
+            self._meters.count("limit_hits", limit="limits.fetch_seconds")
             host = errand.waiting_for or url[:200]
             done.errback(
                 UpstreamTimeoutError(f"{host} took longer than {timeout_s:g} seconds for {url[:500]}.")
@@ -184,7 +191,13 @@ class HttpFetcher:
         work.addBoth(deliver)
         self._running.add(done)
         try:
-            return await done
+            fetched = await done
+        except StackvizError as error:
+            self._meters.count("fetches", result=error.code)
+            raise
+        else:
+            self._meters.count("fetches", result="ok")
+            return fetched
         finally:
             self._running.discard(done)
             if timer.active():

@@ -35,6 +35,7 @@ from stackviz_deployer.model import BlobHash, BlobRef, BlobSpan
 from stackviz_deployer.store.blockindex import BlockIndex, IndexCache, read_index
 from stackviz_deployer.store.files import fsync_directory
 from stackviz_deployer.store.inflight import InFlight
+from stackviz_deployer.trace import carried
 
 log = Logger()
 
@@ -167,7 +168,9 @@ class FileBlobStore(Service):
 
     async def _in_thread(self, fn: Callable[..., T], *args: Any) -> T:
         try:
-            return await self._calls.run(lambda: deferToThreadPool(self._reactor, self._pool, fn, *args))
+            return await self._calls.run(
+                lambda: deferToThreadPool(self._reactor, self._pool, carried(fn), *args)
+            )
         except OSError as error:
             raise _explained(error) from error
 

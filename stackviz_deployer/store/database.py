@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from stackviz_deployer.errors import StoreError
 from stackviz_deployer.store.inflight import InFlight
 from stackviz_deployer.store.migrate import Migration, load, migrate
+from stackviz_deployer.trace import carried
 
 log = Logger()
 
@@ -128,7 +129,7 @@ class Database(Service):
             return fn(txn, *args, **kw)
 
         def submit() -> Deferred[T]:
-            done: Deferred[T] = self._pools[kind].runInteraction(interaction)
+            done: Deferred[T] = self._pools[kind].runInteraction(carried(interaction))
             return done
 
         try:

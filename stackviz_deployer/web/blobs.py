@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from stackviz_deployer.errors import NotFoundError
 from stackviz_deployer.model import BlobSpan
+from stackviz_deployer.trace import carried
 from stackviz_deployer.web.errors import cut
 from stackviz_deployer.web.negotiate import accepts_gzip, not_modified
 from stackviz_deployer.web.observe import observe
@@ -61,7 +62,7 @@ class FileThreads(Service):
 
     def run(self, fn: Callable[..., T], /, *args: object) -> Deferred[T]:
         """See InThread."""
-        return deferToThreadPool(self._reactor, self._pool, fn, *args)
+        return deferToThreadPool(self._reactor, self._pool, carried(fn), *args)
 
 
 def whole(path: str, size: int | None = None) -> BlobSpan:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -81,13 +82,13 @@ def fail(request: Request, error: BaseException | Failure) -> bytes:
 
 def described(request: Request, error: BaseException | Failure) -> tuple[int, dict[str, str]]:
     """The status and the JSON of ``error``, which is logged."""
-    status, code, message = _describe(request, error)
+    status, code, message = _in_own_context(request, error)
     return status, {"error": code, "message": message}
 
 
 def fail_page(request: Request, error: BaseException | Failure) -> bytes:
     """The same in plain text, for addresses that people open in a browser."""
-    status, _, message = _describe(request, error)
+    status, _, message = _in_own_context(request, error)
     return write_error(request, status, b"text/plain; charset=utf-8", f"{message}\n".encode())
 
 
@@ -109,6 +110,12 @@ def cut(request: Request) -> None:
     """Drop the connection, so that the client does not take a part of a body for the whole."""
     transport: Any = request.transport
     transport.abortConnection()
+
+
+def _in_own_context(request: Request, error: BaseException | Failure) -> tuple[int, str, str]:
+    """In the request's own context, if it has one: Klein calls back in the reactor's (see trace.py)."""
+    as_own: Callable[..., tuple[int, str, str]] | None = getattr(request, "as_own", None)
+    return _describe(request, error) if as_own is None else as_own(_describe, request, error)
 
 
 def _describe(request: Request, error: BaseException | Failure) -> tuple[int, str, str]:

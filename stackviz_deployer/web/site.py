@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextvars import Context, copy_context
 from functools import partial
 from http.client import responses
 from io import BytesIO
 from pathlib import Path
+from typing import Literal, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTCP, IReactorTime, ITCPTransport
 from twisted.logger import Logger
@@ -20,18 +23,22 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 from stackviz_deployer.errors import InvalidRequestError, NotFoundError, RequestTooLargeError, StackvizError
-from stackviz_deployer.interfaces import Intake, Tasks
+from stackviz_deployer.interfaces import Intake, Meters, NoMeters, Tasks
+from stackviz_deployer.trace import REQUEST, new_request_id
 from stackviz_deployer.web import upload
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.errors import cut, fail
 from stackviz_deployer.web.health import Health
 from stackviz_deployer.web.pages import ErrorPage, FilePage, public_page
 from stackviz_deployer.web.proxy import StackvizProxy
+from stackviz_deployer.web.routes import Routes
 from stackviz_deployer.web.stackviz import BuiltInViewer, Sites, StackvizBuild, Viewer
 from stackviz_deployer.web.static import StaticFile, StaticTree
 from stackviz_deployer.web.upload import Reception
 
 log = Logger()
+
+T = TypeVar("T")
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body; uploads have a bound of their own."""
@@ -78,8 +85,29 @@ class LimitedRequest(Request):
     _refused = False
     _intake: Intake | None = None
     _deadline: IDelayedCall | None = None
+    _began_s: float | None = None
+    _request_id = ""
+    _context: Context
+
+    @property
+    def request_id(self) -> str:
+        """Ours alone, for the answer's X-Request-Id and every line in the log."""
+        if not self._request_id:
+            self._request_id = new_request_id()
+            self._context = copy_context()
+            self._context.run(REQUEST.set, self._request_id)
+        return self._request_id
+
+    def as_own(self, call: Callable[..., T], *args: object) -> T:
+        """``call(*args)`` in the context of this request (see trace.py)."""
+        if REQUEST.get() == self.request_id:
+            return call(*args)
+        return self._context.run(call, *args)
 
     def gotLength(self, length: int | None) -> None:
+        self.as_own(self._got_length, length)
+
+    def _got_length(self, length: int | None) -> None:
         self.content = self._body = BytesIO()
         site = getattr(self.channel, "site", None)
         # Twisted tells a request its line only after its last byte; the channel has it already.
@@ -97,6 +125,9 @@ class LimitedRequest(Request):
             self._refuse(_too_large())
 
     def handleContentChunk(self, data: bytes) -> None:
+        self.as_own(self._take_chunk, data)
+
+    def _take_chunk(self, data: bytes) -> None:
         self._received += len(data)
         if self._refused:
             self._drained += len(data)
@@ -123,6 +154,13 @@ class LimitedRequest(Request):
 
     def connectionLost(self, reason: Failure) -> None:
         self._drop_intake()
+        site = getattr(self.channel, "site", None)
+        if isinstance(site, DeployerSite) and (self._refused or self._began_s is not None):
+            # A refused one was answered before it was whole, so it never gets to "finish"; and a
+            # client that has everything may be gone before we do.
+            length = self.responseHeaders.getRawHeaders(b"Content-Length", [b"-1"])[0]
+            whole = self._refused or b"%d" % self.sentLength == length
+            site.answered(self, self._began_s, whole=whole)
         super().connectionLost(reason)
 
     def finish(self) -> None:
@@ -136,6 +174,12 @@ class LimitedRequest(Request):
             super().requestReceived(command, path, version)
 
     def process(self) -> None:
+        site = getattr(self.channel, "site", None)
+        if isinstance(site, DeployerSite):
+            self._began_s = site.clock.seconds()
+        self.as_own(self._process)
+
+    def _process(self) -> None:
         self._take_absolute_form()
         hosts = self.requestHeaders.getRawHeaders(b"Host", [])
         missing = not hosts and self.clientproto == b"HTTP/1.1"
@@ -160,17 +204,21 @@ class LimitedRequest(Request):
             for name, value in ALWAYS:
                 if not self.responseHeaders.hasHeader(name):
                     self.setHeader(name, value)
+            self.setHeader(b"X-Request-Id", self.request_id.encode("ascii"))
             self.setHeader(b"Server", b"stackviz-deployer")
             self.setHeader(b"Date", datetimeToString())
         super().write(data)
 
     def processingFailed(self, reason: Failure) -> Failure:
         """What no handler caught: logged, and answered without details."""
+        self.as_own(self._answer_failed, reason)
+        return reason
+
+    def _answer_failed(self, reason: Failure) -> None:
         body = fail(self, reason)
         if self.channel is not None:
             self.write(body)
             self.finish()
-        return reason
 
     def _take_absolute_form(self) -> None:
         """``GET http://host/path`` means ``/path`` at ``host`` (RFC 9112, 3.2.2)."""
@@ -190,11 +238,11 @@ class LimitedRequest(Request):
         """Answer at once, whatever of the body is still to come."""
         self._refused = True
         self._drop_intake()
-        log.info(
-            "{peer} sent a body that was refused: {code}",
-            peer=getattr(self.getClientAddress(), "host", "-"),
-            code=error.code,
-        )
+        site = getattr(self.channel, "site", None)
+        if isinstance(error, RequestTooLargeError) and isinstance(site, DeployerSite):
+            sent = site.reception.addressed(self.method, self.path)
+            site.meters.count("limit_hits", limit="limits.upload_bytes" if sent else "request_body")
+        log.info("a body was refused: {code}", code=error.code)
         self.requestHeaders.removeHeader(b"Expect")  # or the channel would ask for the body
         self.clientproto = b"HTTP/1.1"
         body = fail(self, error)
@@ -248,23 +296,50 @@ def _if_text(resource: IResource, request: Request) -> IResource:
     return resource
 
 
+AccessLog = Literal["off", "routes", "full"]
+
+
 class DeployerSite(Site):
     """The factory of the listening ports."""
 
     noisy = False
     reception: Reception
+    clock: IReactorTime
+    routes: Routes
+    meters: Meters
+    access_log: AccessLog = "off"
 
     def log(self, request: HTTPRequest) -> None:
-        """One line for each answer; the probes of a monitor are only for debugging."""
-        emit = log.debug if request.path.startswith(b"/health") else log.info
-        emit(
-            "{peer} {method} {path} {status} {size}",
-            peer=getattr(request.getClientAddress(), "host", "-"),
-            method=request.method.decode("ascii", "replace"),
-            path=request.path.decode("ascii", "backslashreplace"),
-            status=request.code,
-            size=request.sentLength,
-        )
+        """An answer is whole."""
+        self.answered(request, getattr(request, "_began_s", None), whole=True)
+
+    def answered(self, request: HTTPRequest, began_s: float | None, *, whole: bool) -> None:
+        """Count it, and tell it where that is wanted."""
+        # A refused body's request has no path of its own yet, only its line's.
+        route = self.routes.of(request.path or b"")
+        status = f"{request.code // 100}xx" if whole else "cut"
+        seconds = 0.0 if began_s is None else self.clock.seconds() - began_s
+        self.meters.count("requests", route=route, status=status)
+        if began_s is not None:
+            self.meters.observe("request_seconds", seconds, route=route)
+        self.meters.count("served_bytes", request.sentLength, route=route)
+        if self.access_log != "off" and isinstance(request, LimitedRequest):
+            request.as_own(self._tell, request, route, status, seconds)
+
+    def _tell(self, request: HTTPRequest, route: str, status: str, seconds: float) -> None:
+        facts = {
+            "method": request.method.decode("ascii", "replace"),
+            "route": route,
+            "status": status if status == "cut" else request.code,
+            "size": request.sentLength,
+            "ms": round(seconds * 1000, 1),
+        }
+        if self.access_log == "full":
+            facts["peer"] = getattr(request.getClientAddress(), "host", "-")
+            facts["path"] = request.path.decode("ascii", "backslashreplace")
+            log.info("{peer} {method} {path} {status} {size} bytes in {ms} ms", **facts)
+        else:
+            log.info("{method} {route} {status} {size} bytes in {ms} ms", **facts)
 
 
 def make_site(
@@ -277,6 +352,8 @@ def make_site(
     stackviz: str | None,
     reactor: IReactorTime,
     agent: IAgent | None = None,
+    meters: Meters | None = None,
+    access_log: AccessLog = "off",
 ) -> DeployerSite:
     """The whole site, to be given to an endpoint's ``listen``; files are read here, once, blocking.
 
@@ -302,6 +379,8 @@ def make_site(
         reactor=reactor,
     )
     site.reception = reception
+    site.clock, site.meters, site.access_log = reactor, meters or NoMeters(), access_log
+    site.routes = Routes(api.app.url_map, health.app.url_map, UNPREFIXED)
     return site
 
 

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The counters, their page, and the bounds of their labels."""
+
+import ast
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.client import Agent, readBody
+
+from stackviz_deployer.config import Config, stated_limits
+from stackviz_deployer.interfaces import Meters, NoMeters
+from stackviz_deployer.metrics.catalogue import FAMILIES, Kind
+from stackviz_deployer.metrics.lag import EVERY_S, LagProbe
+from stackviz_deployer.metrics.meters import MAX_CHILDREN, OTHER, PrometheusMeters
+from stackviz_deployer.metrics.page import MetricsSite
+from stackviz_deployer.web.api import Api
+from stackviz_deployer.web.health import Health
+from stackviz_deployer.web.routes import Routes
+from stackviz_deployer.web.site import UNPREFIXED
+
+PACKAGE = Path(__file__).resolve().parent.parent.parent / "stackviz_deployer"
+ROUTES = Routes(Api.app.url_map, Health.app.url_map, UNPREFIXED)
+CONSTANT_LIMITS = {"request_body"}
+"""Limits that no key configures."""
+
+
+def read(meters: PrometheusMeters) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every sample by its name and labels."""
+    text = meters.snapshot()().decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+class MeterTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.meters = PrometheusMeters()
+
+    def test_counts_and_observations(self) -> None:
+        for _ in range(3):
+            self.meters.count("requests", route="/api/list", status="2xx")
+        self.meters.count("fetched_bytes", 1000)
+        self.meters.observe("request_seconds", 0.02, route="/api/list")
+        samples = read(self.meters)
+        labels = (("route", "/api/list"), ("status", "2xx"))
+        self.assertEqual(samples["stackviz_requests_total", labels], 3)
+        self.assertEqual(samples["stackviz_fetched_bytes_total", ()], 1000)
+        bucket = "stackviz_request_seconds_bucket"
+        self.assertEqual(samples[bucket, (("le", "0.005"), ("route", "/api/list"))], 0)
+        self.assertEqual(samples[bucket, (("le", "0.025"), ("route", "/api/list"))], 1)
+
+    def test_gauges_are_asked_each_time(self) -> None:
+        facts = {"ready": 1, "busy": 0}
+        self.meters.gauge("workers", lambda: facts)
+        self.meters.gauge("queue_length", lambda: 7)
+        self.assertEqual(read(self.meters)["stackviz_workers", (("state", "ready"),)], 1)
+        facts["ready"] = 2
+        samples = read(self.meters)
+        self.assertEqual(samples["stackviz_workers", (("state", "ready"),)], 2)
+        self.assertEqual(samples["stackviz_queue_length", ()], 7)
+
+    def test_broken_gauge_hides_no_other(self) -> None:
+        self.meters.gauge("queue_length", lambda: 1 / 0)
+        self.meters.gauge("tasks_running", lambda: 2)
+        samples = read(self.meters)
+        self.assertNotIn(("stackviz_queue_length", ()), samples)
+        self.assertEqual(samples["stackviz_tasks_running", ()], 2)
+
+    def test_labels_are_bounded_whoever_errs(self) -> None:
+        for n in range(10 * MAX_CHILDREN):
+            self.meters.count("tasks", result="error", reason=f"reason-{n}")
+        found = {
+            (dict(labels)["result"], dict(labels)["reason"]): value
+            for (name, labels), value in read(self.meters).items()
+            if name == "stackviz_tasks_total"
+        }
+        self.assertEqual(len(found), MAX_CHILDREN + 1)
+        self.assertEqual(found[OTHER, OTHER], 9 * MAX_CHILDREN)
+
+    def test_other_labels_than_the_catalogues_are_a_mistake(self) -> None:
+        self.assertRaises(ValueError, self.meters.count, "requests", status="2xx")
+        self.assertRaises(KeyError, self.meters.count, "colours")
+        self.assertRaises(ValueError, self.meters.gauge, "requests", lambda: 1)
+
+    def test_the_null_one_takes_the_same(self) -> None:
+        meters: Meters = NoMeters()
+        meters.count("requests", route="/", status="2xx")
+        meters.observe("request_seconds", 1.0, route="/")
+
+
+class CallTests(SynchronousTestCase):
+    """Every call in the package, compared with the catalogue: most run only when something fails."""
+
+    def calls(self) -> list[tuple[str, ast.Call]]:
+        found = []
+        for path in PACKAGE.rglob("*.py"):
+            if "public" in path.relative_to(PACKAGE).parts:
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Attribute)
+                    and node.func.attr in ("count", "observe")
+                    and ast.unparse(node.func.value).endswith("meters")
+                ):
+                    found.append((f"{path.name}:{node.lineno}", node))
+        return found
+
+    def test_names_and_labels(self) -> None:
+        calls = self.calls()
+        self.assertGreater(len(calls), 12)
+        told = set()
+        for where, call in calls:
+            name = ast.literal_eval(call.args[0])
+            family = FAMILIES[name]
+            wanted = Kind.COUNTER if call.func.attr == "count" else Kind.HISTOGRAM
+            self.assertIs(family.kind, wanted, where)
+            self.assertEqual(tuple(keyword.arg for keyword in call.keywords), family.labels, where)
+            told.add(name)
+        untold = {family.name for family in FAMILIES.values() if family.kind is not Kind.GAUGE} - told
+        self.assertEqual(untold, set())
+
+    def test_limits_that_are_hit_are_stated(self) -> None:
+        stated = stated_limits(Config()).keys() | CONSTANT_LIMITS
+        named = {
+            node.value
+            for _, call in self.calls()
+            if ast.literal_eval(call.args[0]) == "limit_hits"
+            for node in ast.walk(call.keywords[0].value)
+            if isinstance(node, ast.Constant)
+        }
+        self.assertGreater(len(named), 3)
+        self.assertEqual(named - stated, set())
+
+    def test_each_configured_limit_is_stated(self) -> None:
+        limits = stated_limits(Config())
+        self.assertEqual(limits["limits.artifact_bytes"], 512 << 20)
+        self.assertEqual(limits["limits.task_seconds"], 600)
+        self.assertEqual(limits["scrapes"], 4)
+
+
+class RouteTests(SynchronousTestCase):
+    def test_patterns(self) -> None:
+        for path, pattern in (
+            (b"/", "/"),
+            (b"/js/lib/x.js", "static"),
+            (b"/go/https://x/", "/go/"),
+            (b"/s/9/data/config.json", "/s/<uuid>/"),
+            (b"/api/list", "/api/list"),
+            (b"/list", "/api/list"),
+            (b"/api/list/", "/api/list"),
+            (b"/blob/1", "/api/blob/<artifact_id>"),
+            (b"/api/blob/1/blocks/2-3", "/api/blob/<artifact_id>/blocks/<span>"),
+            (b"/health/ready", "/health/ready"),
+            (b"/api", "other"),
+            (b"/api/blob/1/2/3", "other"),
+            (b"*", "other"),
+            (b"", "other"),
+        ):
+            self.assertEqual(ROUTES.of(path), pattern, path)
+
+    def test_each_route_of_the_api_has_its_pattern(self) -> None:
+        for rule in Api.app.url_map.iter_rules():
+            self.assertIn(f"/api{rule.rule}", ROUTES.patterns)
+
+    @given(st.binary(max_size=60).map(lambda rest: b"/" + rest) | st.binary(max_size=20))
+    def test_nothing_that_is_sent_becomes_a_label(self, path: bytes) -> None:
+        for sent in (path, b"/api" + path, b"/api/blob" + path, b"/blob" + path):
+            self.assertIn(ROUTES.of(sent), ROUTES.patterns)
+
+    def test_there_are_few(self) -> None:
+        self.assertLess(len(ROUTES.patterns) * 6, MAX_CHILDREN)
+
+
+class LagTests(SynchronousTestCase):
+    def test_late_timers_are_seen(self) -> None:
+        clock, meters = Clock(), PrometheusMeters()
+        probe = LagProbe(clock, meters)
+        probe.startService()
+        clock.advance(0)
+        clock.advance(EVERY_S)
+        clock.advance(EVERY_S + 0.2)
+        clock.advance(EVERY_S)
+        self.assertAlmostEqual(probe.max_s, 0.2)
+        samples = read(meters)
+        self.assertEqual(samples["stackviz_reactor_lag_seconds_count", ()], 3)
+        self.assertEqual(samples["stackviz_reactor_lag_seconds_bucket", (("le", "0.15"),)], 2)
+        self.assertEqual(samples["stackviz_reactor_lag_seconds_bucket", (("le", "0.25"),)], 3)
+        probe.stopService()
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class PageTests(TestCase):
+    timeout = 60
+
+    site: MetricsSite
+
+    def listen(self, snapshot: Any, in_thread: Any = deferToThread) -> str:
+        self.site = MetricsSite(snapshot, in_thread, reactor)
+        port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return f"http://127.0.0.1:{port.getHost().port}"
+
+    async def get(self, url: str) -> tuple[int, bytes]:
+        answer = await Agent(reactor).request(b"GET", url.encode())
+        return answer.code, await readBody(answer)
+
+    async def test_page(self) -> None:
+        meters = PrometheusMeters()
+        meters.count("fetched_bytes", 5)
+        base = self.listen(meters.snapshot)
+        status, text = await self.get(f"{base}/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn(b"\nstackviz_fetched_bytes_total 5.0\n", text)
+        self.assertIn(b"process_resident_memory_bytes", text)
+        for other in ("/", "/other"):
+            self.assertEqual((await self.get(base + other))[0], 404)
+
+    async def test_the_text_is_written_away_from_the_reactor_once_for_all_who_ask(self) -> None:
+        here, threads, started = get_ident(), [], []
+        gate: Deferred[None] = Deferred()
+
+        def snapshot() -> Any:
+            self.assertEqual(get_ident(), here)
+            started.append(True)
+            return lambda: (threads.append(get_ident()), b"text\n")[1]
+
+        def in_thread(write: Any) -> Deferred[bytes]:
+            return gate.addCallback(lambda _: deferToThread(write))
+
+        base = self.listen(snapshot, in_thread)
+        asked = [Deferred.fromCoroutine(self.get(f"{base}/metrics")) for _ in range(5)]
+        page = await deferToThread(lambda: None)
+        while len(self.site.resource.children[b"metrics"]._waiting) < 5:
+            await deferToThread(lambda: None)
+        gate.callback(page)
+        for one in asked:
+            self.assertEqual(await one, (200, b"text\n"))
+        self.assertEqual(len(started), 1)
+        self.assertNotIn(here, threads)
+
+    async def test_failure_is_told(self) -> None:
+        base = self.listen(lambda: bytes, lambda _write: fail(ZeroDivisionError()))
+        self.assertEqual((await self.get(f"{base}/metrics"))[0], 500)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
