@@ -97,3 +97,16 @@ export function svg(viewBox, className, shapes) {
   }
   return root;
 }
+
+/**
+ * A style sheet of what is shown later; what it is for waits until it is there.
+ * @param {string} href
+ * @returns {Promise<void>}
+ */
+export function sheet(href) {
+  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const failed = () => reject(new Error(`${href} cannot be loaded`));
+    document.head.append(h("link", { rel: "stylesheet", href, onload: () => resolve(), onerror: failed }));
+  });
+}

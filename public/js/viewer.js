@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The site of a task: load it, and keep what is shown and the address in step.
-import { ApiError, blobJson, blobText, task as askTask } from "./api.js";
-import { byId, fill, h } from "./dom.js";
+import { ApiError, blobText } from "./api.js";
+import { askedJson, askedTask, askedText, uuid } from "./asked.js";
+import { byId, fill, h, sheet } from "./dom.js";
 import { C } from "./lib/classes.js";
 import { arrangeArtifacts } from "./lib/runs.js";
 import { makeTestSet } from "./lib/testset.js";
@@ -31,14 +32,13 @@ let loading = 0;
 let job;
 
 async function start() {
-  const uuid = /^\/s\/([^/]+)/.exec(location.pathname)?.[1];
   if (!uuid) {
     const { missingView } = await import("./views/ending.js");
     missingView(main, "No such site", "The address of a site looks like /s/<id>/.");
     return;
   }
   try {
-    const task = await askTask(uuid);
+    const task = await askedTask();
     job = task;
     headerView(byId("job"), task);
     parts = arrangeArtifacts(task.artifacts);
@@ -50,7 +50,7 @@ async function start() {
     if (!parts.consoles.length && !parts.output) return;
     // The timeline first: what is not needed for it comes after it.
     await view?.drawn;
-    const { consolesView } = await import("./views/console.js");
+    const [{ consolesView }] = await Promise.all([import("./views/console.js"), sheet("/css/console.css"), sheet("/css/sgr.css")]);
     fill(consoleBox, consolesView(task.artifacts));
   } catch (error) {
     // Not ready, failed, expired since this page was sent: say so, and go on when there is something to see.
@@ -76,8 +76,8 @@ async function showRun() {
   try {
     void firstDstat();
     const [tests, stats] = await Promise.all([
-      run.subunit ? blobJson(run.subunit.id).then(makeTestSet) : null,
-      run.stats ? /** @type {Promise<import("./lib/types.js").StatsJson>} */ (blobJson(run.stats.id)) : null,
+      run.subunit ? askedJson(run.subunit.id).then(makeTestSet) : null,
+      run.stats ? /** @type {Promise<import("./lib/types.js").StatsJson>} */ (askedJson(run.stats.id)) : null,
     ]);
     if (mine !== loading) return;
     showWarnings(tests?.count ? (stats?.warnings ?? []) : []);
@@ -111,7 +111,7 @@ let dstatText = null;
 function firstDstat() {
   const [dstat] = parts.dstats;
   if (!dstat) return null;
-  dstatText ??= blobText(dstat.id);
+  dstatText ??= askedText(dstat.id);
   dstatText.catch(() => {
     dstatText = null;
   });
