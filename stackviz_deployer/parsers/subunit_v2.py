@@ -40,9 +40,15 @@ NONE, EXISTS, IN_PROGRESS, SUCCESS, UNEXPECTED_SUCCESS, SKIP, FAIL, EXPECTED_FAI
 
 MAX_WASTE_BYTES = 2 << 30
 """How much may be checksummed in vain: a stream made of packets that claim 4 MiB would cost days."""
+_WASTE_OF_ONE = 1 << 10
+"""What each place where no packet begins counts beside what it claims: looking there takes time, too."""
 _HEAD_BYTES = 16 << 10
 """As much of a stretch between packets is kept, to show it and to tell text from damage."""
 _CACHED_TAGS = 1024
+MAX_TAGS = 1000
+"""Of one packet: testr's workers have one, test frameworks a handful."""
+MAX_ALL_TAGS = 10_000_000
+"""Of a stream, those of the usual single one not counted: 500 MB can hold 250 million."""
 
 _BINARY = re.compile(rb"[\0-\x07\x0e-\x1a\x1c-\x1f\x7f]")
 _PACKET_BEGIN = re.compile(rb"\xb3[\x20-\x2f]")
@@ -86,6 +92,7 @@ class V2Reader:
         self._offset = 0
         """Of the first byte that is held, in the decoded stream."""
         self._waste_left = max_waste_bytes
+        self._tags_left = MAX_ALL_TAGS
         self._stray_offset = 0
         self._stray_size = 0
         self._stray_head = bytearray()
@@ -133,7 +140,7 @@ class V2Reader:
                     length = (b & 63) << 16 | data[pos + 4] << 8 | data[pos + 5] if b < 192 else 0
                     start = pos + 6
                 stop = pos + length - 4
-                if flags & _VERSION == _VERSION_2 and stop >= start and self._waste_left > 0:
+                if flags & _VERSION == _VERSION_2 and stop >= start:
                     if stop + 4 <= end:
                         if crc32(view[pos:stop]) == _u32(data, stop)[0]:
                             if self._stray_size:
@@ -141,10 +148,14 @@ class V2Reader:
                             self._read_packet(data, pos, start, stop, flags)
                             pos = stop + 4
                             continue
-                        self._waste_left -= length + 64
+                        self._waste_left -= length
                     elif not final:
                         self._need = length
                         return pos
+                self._waste_left -= _WASTE_OF_ONE
+                if self._waste_left < 0:  # it was made to cost time: nothing more is looked for
+                    self._stray(data, pos, end)
+                    return end
             next_one = _NEXT.search(data, pos + 1)
             after = end if next_one is None else next_one.start()
             self._stray(data, pos, after)
@@ -200,6 +211,9 @@ class V2Reader:
 
     def _read_tags(self, data: bytes, begin: int, stop: int) -> tuple[tuple[str, ...], int]:
         count, pos = _varint(data, begin)
+        self._tags_left -= min(count, MAX_TAGS)
+        if count > MAX_TAGS or self._tags_left < 0:
+            raise IndexError
         tags = []
         for _ in range(count):
             size, pos = _varint(data, pos)

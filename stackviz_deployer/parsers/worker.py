@@ -15,6 +15,7 @@ Whatever a parser prints goes to stderr, as do tracebacks; the daemon logs those
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import faulthandler
@@ -24,7 +25,7 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import orjson
@@ -55,22 +56,42 @@ MAX_REQUEST_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 4 << 20
 """A longer answer would hold up the reactor that decodes it; bulk travels in files."""
 
+PROCESSOR_S = 30.0
+PROCESSOR_BYTES = 1 << 20
+"""Processor time of one request: a second more for each so many bytes of its files, as they came.
+
+Logs are read at 5 to 20 times that speed.  A small file that is made to cost time cannot hold a process
+until its task's deadline; who wants one for long has to send much.
+"""
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
 _OOM_SCORE_ADJ = "500"
 """If memory runs out, a parser goes before the daemon that would restart it."""
 
 
-def perform(line: bytes, parsers: Mapping[str, str] = PARSERS) -> tuple[bytes, bool]:
+class _TimeIsUpError(BaseException):
+    """No Exception: no parser takes it for damage of its file."""
+
+
+def perform(
+    line: bytes, parsers: Mapping[str, str] = PARSERS, *, limited: bool = False
+) -> tuple[bytes, bool]:
     """Answer one request line; True when the process should end after the answer.
 
+    ``limited``: within ``PROCESSOR_S`` and what the inputs' sizes add to it; only in a process of its own.
     Raises ValueError, KeyError or TypeError when the line is not a request at all.
     """
     message = orjson.loads(line)
     number, request = message["id"], ParseRequest.from_json(message["request"])
     last = False
     try:
-        answer = _encode({"id": number, "result": _load(parsers[request.parser])(request).to_json()})
+        with _processor_time(request) if limited else contextlib.nullcontext():
+            answer = _encode({"id": number, "result": _load(parsers[request.parser])(request).to_json()})
+    except _TimeIsUpError:
+        taken = f"more than {_allowed_s(request):.0f} s of processor time"
+        why = "far more than files of its size need"
+        answer = _failure(number, TooLargeError(f"{_subject(request)}: reading it takes {taken}, {why}"))
     except StackvizError as error:
         answer = _failure(number, error)
     except MemoryError:
@@ -106,12 +127,35 @@ def main(argv: Sequence[str], parsers: Mapping[str, str] = PARSERS, warm: Sequen
     while line := requests.readline(MAX_REQUEST_BYTES + 1):
         if len(line) > MAX_REQUEST_BYTES or not line.endswith(b"\n"):
             sys.exit("request too long or cut off")
-        answer, last = perform(line, parsers)
+        answer, last = perform(line, parsers, limited=True)
         answers.write(answer + b"\n")
         answers.flush()
         if last:
             return
         trim(0)  # hand the freed heap back: an idle worker should be small
+
+
+def _allowed_s(request: ParseRequest) -> float:
+    size = 0
+    for source in request.inputs:
+        with contextlib.suppress(OSError):  # its parser will say so
+            size += os.stat(source.path).st_size  # noqa: PTH116  a str, as it came over the pipe
+    return PROCESSOR_S + size / PROCESSOR_BYTES
+
+
+@contextlib.contextmanager
+def _processor_time(request: ParseRequest) -> Iterator[None]:
+    """End the work when it has taken as much processor time as it may."""
+
+    def end(_number: int, _frame: object) -> None:
+        raise _TimeIsUpError
+
+    signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, _allowed_s(request))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _load(where: str) -> Any:

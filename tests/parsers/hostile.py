@@ -135,4 +135,5 @@ def huge(_request: ParseRequest) -> ParseResult:
 
 
 if __name__ == "__main__":
+    worker.PROCESSOR_S = float(os.environ.get("PROCESSOR_S", worker.PROCESSOR_S))
     worker.main(sys.argv[1:], parsers={**worker.PARSERS, **PARSERS}, warm=())

@@ -2,6 +2,7 @@
 """The v2 reader against python-subunit, and where it must be better: damage and stray bytes."""
 
 import random
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from stackviz_deployer.parsers import subunit_v2
 from stackviz_deployer.parsers.subunit_v2 import V2Reader, contains_packet
 from tests.parsers import subunit_oracle as oracle
 
@@ -231,6 +233,33 @@ class DamageTests(SynchronousTestCase):
         reader.close()
         self.assertEqual(len(recorder.damages), 1)
         self.assertEqual(recorder.events, [])  # the budget is spent: given up, and said so
+
+    def test_false_beginnings_are_bounded(self) -> None:
+        """Looking at each of them costs time, too: 500 MB of heads took a worker three minutes."""
+        for head in (b"\xb3\x20\x00\x00", b"\xb3\x29\x00\xbf\xff\xff"):
+            recorder = Recorder()
+            reader = V2Reader(recorder, max_waste_bytes=1 << 20)
+            chunk = head * 60_000
+            began = time.process_time()
+            for _ in range(100):
+                reader.feed(chunk)
+            reader.close()
+            self.assertLess(time.process_time() - began, 2.0)  # a moment; 6 s when each is looked at
+            self.assertEqual(recorder.damages, [(0, len(chunk) * 100)])
+
+    def test_tags_without_end(self) -> None:
+        """A packet of 4 MiB can claim, and have, two million."""
+
+        def tagged(count: int) -> bytes:
+            body = b"\x01t" + (count | 0x4000).to_bytes(2, "big") + b"\x01x" * count
+            head = b"\xb3\x28\x83" + (len(body) + 10 | 0x800000).to_bytes(3, "big")
+            return head + body + zlib.crc32(head + body).to_bytes(4, "big")
+
+        self.assertEqual(len(read(tagged(subunit_v2.MAX_TAGS)).events), 1)
+        self.assertEqual(len(read(tagged(subunit_v2.MAX_TAGS + 1)).damages), 1)
+        self.patch(subunit_v2, "MAX_ALL_TAGS", 2500)
+        recorder = read(tagged(1000) * 5)
+        self.assertEqual((len(recorder.events), len(recorder.damages)), (2, 3))
 
     def test_crumbs_of_a_large_packet_are_put_together_once(self) -> None:
         data = oracle.write([{"test_id": "t", "file_name": "f", "file_bytes": bytes(4_000_000)}])

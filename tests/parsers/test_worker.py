@@ -84,13 +84,14 @@ class PerformTests(SynchronousTestCase):
 
 
 class ProcessTests(SynchronousTestCase):
-    def start(self, *, memory=1 << 30, parent=None):
+    def start(self, *, memory=1 << 30, parent=None, **environ):
         child = subprocess.Popen(
             [sys.executable, "-m", "tests.parsers.hostile", str(memory), "3", str(parent or os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
+            env={**os.environ, **environ},
         )
         self.addCleanup(child.communicate)
         self.addCleanup(child.kill)
@@ -141,6 +142,25 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual(answer["error"]["code"], "too-large")
         self.assertIs(answer["last"], True)
         self.assertEqual(child.wait(10), 0)
+
+    def test_processor_time_is_paid_for_with_bytes(self):
+        """A small file that is made to cost time ends in words, and the process goes on."""
+        child = self.start(PROCESSOR_S="0.3")
+        self.ready(child)
+        began = time.monotonic()
+        for _ in range(2):
+            error = self.ask(child, line("spin"))["error"]
+            self.assertEqual(error["code"], "too-large")
+            self.assertIn("of processor time", error["message"])
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertEqual(self.ask(child, line("pid"))["result"]["data"]["pid"], child.pid)
+        large = Path(self.mktemp())
+        with large.open("wb") as file:
+            file.truncate(5 << 20)
+        request = ParseRequest(
+            parser="spin", inputs=(InputFile(path=str(large), name="x"),), out_dir="", max_bytes=1
+        )
+        self.assertAlmostEqual(worker._allowed_s(request), worker.PROCESSOR_S + 5)
 
     def test_too_long_a_request_ends_it(self):
         child = self.start()
