@@ -38,14 +38,29 @@ export function toColumns(at, values, reach, width) {
  * @param {number} colour
  * @param {number} alpha 0 to 1
  */
-export function fillColumn({ width, height, words }, x, top, bottom, colour, alpha) {
-  const from = Math.max(0, top);
-  const to = Math.min(height, bottom);
-  for (let row = Math.floor(from); row < to; row += 1) {
-    const share = Math.round((Math.min(to, row + 1) - Math.max(from, row)) * alpha * 256);
-    const i = row * width + x;
-    words[i] = share >= 256 ? colour : mix(words[i], colour, share);
+export function fillColumn(picture, x, top, bottom, colour, alpha) {
+  const { width, height, words } = picture;
+  const from = top > 0 ? top : 0;
+  const to = bottom < height ? bottom : height;
+  // Also when one of them is not a number.
+  if (!(bottom > top && to > from)) return;
+  const first = Math.ceil(from);
+  const last = Math.floor(to);
+  const share = Math.round(alpha * 256);
+  if (first > last) {
+    lay(words, last * width + x, colour, Math.round((to - from) * share));
+    return;
   }
+  if (first > from) lay(words, (first - 1) * width + x, colour, Math.round((first - from) * share));
+  const end = last * width + x;
+  if (share >= 256) for (let i = first * width + x; i < end; i += width) words[i] = colour;
+  else for (let i = first * width + x; i < end; i += width) words[i] = mix(words[i], colour, share);
+  if (to > last) lay(words, end, colour, Math.round((to - last) * share));
+}
+
+/** @param {Uint32Array} words @param {number} i @param {number} colour @param {number} share of 256 */
+function lay(words, i, colour, share) {
+  words[i] = share >= 256 ? colour : mix(words[i], colour, share);
 }
 
 /** Two channels in each product; @param {number} under @param {number} over @param {number} share of 256 */

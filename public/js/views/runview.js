@@ -55,7 +55,8 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   metrics.element.hidden = hosts.length === 0;
   /** Made after the first frame, as all that the lanes need not. @type {ReturnType<typeof import("./machine.js").makeMachine>|null} */
   let machine = null;
-  if (hosts.length) void Promise.all([import("./machine.js"), timeline.drawn]).then(async ([{ makeMachine }]) => {
+  if (hosts.length) void timeline.drawn.then(async () => {
+    const { makeMachine } = await import("./machine.js");
     machine = makeMachine({ hosts, choice: metrics, onHosts: (names) => set({ hosts: names }), onCharts: (charts) => set({ charts }), changed: () => {
       timeline.redraw();
       parts?.showMachine();
