@@ -20,10 +20,11 @@ import yaml
 from attrs import Factory, frozen
 
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import GerritServer, Limits, ZuulServer
+from stackviz_deployer.model import GerritServer, Limits, Retention, ZuulServer
 
 DEFAULT_HTTP = "tcp:5000:interface=127.0.0.1"
 DEFAULT_JJB = "project-config/jenkins/jobs"
+MAX_DAYS = 36_500
 _MAX_FILE_BYTES = 1 << 20
 _UNITS = {
     "": 1,
@@ -83,6 +84,7 @@ class Config:
     """A Twisted server endpoint description for ``/metrics``; None = none."""
     access_log: Literal["off", "routes", "full"] = "off"
     """A line in the log for each answer: with its route, or with its path and the client's address, too."""
+    retention: Retention = Factory(Retention)
 
 
 def load(
@@ -306,6 +308,19 @@ def _limits(key: str, value: object) -> Limits:
     return Limits(**values)
 
 
+def _retention(key: str, value: object) -> Retention:
+    data = _mapping(key, value, {"days", "bytes"})
+    values: dict[str, Any] = {}
+    if "days" in data:
+        days = data["days"]
+        if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= MAX_DAYS:
+            raise ConfigError(f"{key}.days: a number above 0 and up to {MAX_DAYS} is needed, not {days!r}")
+        values["days"] = float(days)
+    if "bytes" in data:
+        values["bytes"] = parse_size(f"{key}.bytes", data["bytes"])
+    return Retention(**values)
+
+
 _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "http": _http,
     "state_dir": _path,
@@ -321,4 +336,5 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "limits": _limits,
     "metrics": _text,
     "access_log": _access_log,
+    "retention": _retention,
 }

@@ -171,6 +171,12 @@ class TaskExpiredError(StackvizError):
     code = "expired"
 
 
+class DataLostError(StackvizError):
+    """An artifact's data is gone from the disk; the job can be scraped again while its logs are there."""
+
+    code = "data-lost"
+
+
 class TaskTimeoutError(StackvizError):
     """The whole scrape took longer than limits.task_seconds."""
 
@@ -190,6 +196,15 @@ class CancelRefusedError(StackvizError):
 
 
 class StoreError(StackvizError):
-    """The database or the blob directory cannot be used; the message says how to mend it."""
+    """The database or the blob directory cannot be used.
+
+    The message is for the operator: it names paths, and says how to mend it.  ``reason`` is
+    what everybody may know.
+    """
 
     code = "store-failed"
+    retry_after_s = 30
+
+    def __init__(self, message: str, *, reason: str = "the server cannot use its store") -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -177,7 +177,7 @@ class TaskStore(Protocol):
         """In the order in which they are shown."""
 
     async def artifact(self, artifact_id: ArtifactId) -> Artifact:
-        """Raises NotFoundError."""
+        """Raises NotFoundError, TaskExpiredError."""
 
     async def counts(self) -> Mapping[str, int]:
         """How many tasks of each state."""
@@ -236,15 +236,32 @@ class BlobStore(Protocol):
         """Take the file (it is moved away), durable when this returns."""
 
     async def path(self, blob: BlobRef) -> Path:
-        """Where the blob lies.  Raises NotFoundError when it is gone."""
+        """Where the blob lies.  Raises DataLostError when it is gone."""
 
     async def index_path(self, blob: BlobRef) -> Path:
-        """Where the block index lies (gzipped JSON).  Raises NotFoundError when the blob has none."""
+        """Where the block index lies (gzipped JSON).
+
+        Raises NotFoundError when the blob has none, DataLostError when it is gone.
+        """
 
     async def span(self, blob: BlobRef, first: int, last: int) -> BlobSpan:
         """Blocks ``first`` to ``last``, inclusive, as a gzip file of their own.
 
-        Raises NotFoundError when the blob has no such blocks.
+        Raises NotFoundError when the blob has no such blocks, DataLostError when it is gone.
+        """
+
+
+class Keeper(Protocol):
+    """How long sites are kept, as ``web`` sees it."""
+
+    def used(self, task_id: TaskId) -> None:
+        """Somebody looks at this site: cheap, and remembered a little later."""
+
+    async def check(self, task_id: TaskId, artifacts: Sequence[Artifact]) -> None:
+        """Look whether the data of these artifacts of a finished task is there.
+
+        Raises DataLostError when it is not, and the task is then expired; StoreError when
+        that cannot be told.
         """
 
 

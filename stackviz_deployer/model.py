@@ -206,6 +206,42 @@ class BlobSpan:
 
 
 @frozen(kw_only=True)
+class Retention:
+    """How long sites are kept; config.py reads it, defaults as documented there."""
+
+    days: float = 7.0
+    """Since somebody looked at the site last."""
+    bytes: int = 20 << 30
+    """Of all blobs together, gzipped as they lie."""
+
+
+@frozen(kw_only=True)
+class Expired:
+    """Tasks that gave up their artifacts, and the blobs that nobody names any more."""
+
+    tasks: tuple[TaskId, ...] = ()
+    hashes: tuple[BlobHash, ...] = ()
+    bytes: int = 0
+    """Of those blobs."""
+
+
+@frozen(kw_only=True)
+class KeptTask:
+    """A task as the operator sees it."""
+
+    task: Task
+    number: int
+    """Counted up from the first task; the place of a list's page."""
+    pinned: bool
+    used_ms: int | None
+    """When somebody last looked at it; None of one that never finished."""
+    expired_ms: int | None
+    artifacts: int
+    bytes: int
+    """Of its artifacts, gzipped as they lie; another task may share them."""
+
+
+@frozen(kw_only=True)
 class GerritServer:
     """A Gerrit that changes are looked up on."""
 

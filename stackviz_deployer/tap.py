@@ -115,8 +115,9 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.net.own import is_own_endpoint  # noqa: PLC0415
     from stackviz_deployer.scrapers import SCRAPERS  # noqa: PLC0415
     from stackviz_deployer.service import Staged  # noqa: PLC0415
-    from stackviz_deployer.store.blobs import FileBlobStore  # noqa: PLC0415
+    from stackviz_deployer.store.blobs import HELD_S, FileBlobStore  # noqa: PLC0415
     from stackviz_deployer.store.database import Database  # noqa: PLC0415
+    from stackviz_deployer.store.retention import SqliteRetention  # noqa: PLC0415
     from stackviz_deployer.store.tasks import SqliteTaskStore  # noqa: PLC0415
     from stackviz_deployer.store.uploads import UploadStore  # noqa: PLC0415
     from stackviz_deployer.web.api import Api  # noqa: PLC0415
@@ -131,8 +132,11 @@ def build(config: Config, reactor: Any) -> IService:
     meters = PrometheusMeters()
     lag = LagProbe(reactor, meters)
     database = Database(config.state_dir / "stackviz.sqlite3", reactor)
-    store = SqliteTaskStore(database, lambda: time.time_ns() // 1_000_000)
-    blobs = FileBlobStore(config.state_dir, reactor)
+    store = SqliteTaskStore(database, now_ms)
+    blobs = FileBlobStore(config.state_dir, reactor, held_s=max(HELD_S, 4 * config.limits.task_seconds))
+    sweeper = Sweeper(
+        rows=SqliteRetention(database, now_ms), files=blobs, retention=config.retention, clock=reactor
+    )
     cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes, meters=meters)
     fetcher = HttpFetcher(
         reactor,
@@ -192,13 +196,14 @@ def build(config: Config, reactor: Any) -> IService:
     reception = Reception(uploads, config.limits.upload_bytes)
 
     def probe() -> Mapping[str, Any]:
-        parts = {"queue": queue.health(), "workers": cpu.health()}
+        parts = {"queue": queue.health(), "workers": cpu.health(), "sites": sweeper.health()}
         return {**parts, "reasons": [reason for part in parts.values() for reason in part["reasons"]]}
 
     site = make_site(
         api=Api(
             lookup=lookup,
             tasks=queue,
+            keeper=sweeper,
             blobs=blobs,
             reception=reception,
             in_thread=threads.run,
@@ -224,7 +229,7 @@ def build(config: Config, reactor: Any) -> IService:
         threads,
         writing,
         uploads,
-        Sweeper(store, blobs),
+        sweeper,
         queue,
     ):
         daemon.addService(child)
@@ -272,6 +277,11 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         "disk_free_bytes": free,
         "degraded": lambda: len(health()["reasons"]),
     }
+
+
+def now_ms() -> int:
+    """Milliseconds UTC."""
+    return time.time_ns() // 1_000_000
 
 
 class _Closing(Service):

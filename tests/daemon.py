@@ -60,8 +60,8 @@ class Daemon:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    def start(self) -> None:
-        """Start it and wait until it says that it is ready."""
+    def launch(self, *prefix: str) -> subprocess.Popen[bytes]:
+        """Start it, by the command ``prefix`` if there is one, and wait for nothing."""
         twistd = shutil.which("twistd", path=str(Path(sys.executable).parent)) or "twistd"
         command = [twistd]
         if self.instruments:
@@ -69,6 +69,7 @@ class Daemon:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
+                    *prefix,
                     *command,
                     "--nodaemon",
                     "--pidfile=",
@@ -82,9 +83,14 @@ class Daemon:
                 stdout=log,
                 stderr=log,
             )
+        return self.process
+
+    def start(self, *prefix: str) -> None:
+        """Start it and wait until it says that it is ready."""
+        process = self.launch(*prefix)
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
-            if self.process.poll() is not None:
+            if process.poll() is not None:
                 raise AssertionError(f"the daemon ended at once:\n{self.log.read_text()[-4000:]}")
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.request("GET", "/health/ready")[0] == 200:

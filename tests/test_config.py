@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.config import Config, load, parse_size
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import Limits, ZuulServer
+from stackviz_deployer.model import Limits, Retention, ZuulServer
 from stackviz_deployer.net.hosts import AllowedHosts
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "etc" / "stackviz-deployer.yaml"
@@ -61,6 +61,13 @@ class LoadTests(SynchronousTestCase):
         Path(path).write_text("state_dir: /a\nscrapes: 2\n", encoding="utf-8")
         config = load(path, {"state_dir": "/c"}, {}, cwd=CWD)
         self.assertEqual((config.state_dir, config.scrapes), (Path("/c"), 2))
+
+    def test_retention(self) -> None:
+        self.assertEqual(load(None, {}, {}, cwd=CWD).retention, Retention(days=7, bytes=20 << 30))
+        self.assertEqual(
+            self.load_text("retention: {days: 0.5, bytes: 1 GiB}").retention,
+            Retention(days=0.5, bytes=1 << 30),
+        )
 
     def test_null_means_default(self) -> None:
         self.assertEqual(self.load_text("workers: ~\nhttp: ~"), load(None, {}, {}, cwd=CWD))
@@ -134,6 +141,12 @@ class LoadTests(SynchronousTestCase):
             ("limits: {artifact_bytes: 5 apples}", "limits.artifact_bytes"),
             ("limits: {fetch_seconds: 0}", "limits.fetch_seconds"),
             ("limits: {size: 1}", "'size'"),
+            ("retention: {days: 0}", "retention.days"),
+            ("retention: {days: 36501}", "retention.days"),
+            ("retention: {days: true}", "retention.days"),
+            ("retention: {bytes: much}", "retention.bytes"),
+            ("retention: {weeks: 1}", "'weeks'"),
+            ("retention: 7", "retention"),
             ("stackviz: 'https://x/'", "stackviz"),
             ("- a", "mapping"),
             ("a: [", "not YAML"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from stackviz_deployer.errors import NotFoundError
+from stackviz_deployer.errors import NotFoundError, TaskExpiredError
 from stackviz_deployer.model import Artifact, ArtifactId, BlobHash, BlobRef, ParsedArtifact, TaskId
 
 _SELECT = """
@@ -51,9 +51,11 @@ def of_task(txn: sqlite3.Cursor, task_id: TaskId) -> tuple[Artifact, ...]:
 
 
 def one(txn: sqlite3.Cursor, artifact_id: ArtifactId) -> Artifact:
-    """Raises NotFoundError."""
+    """Raises NotFoundError, and TaskExpiredError while it is known what it was."""
     row = txn.execute(_SELECT + "WHERE id = ?", (artifact_id,)).fetchone()
     if row is None:
+        if txn.execute("SELECT 1 FROM expired_artifacts WHERE id = ?", (artifact_id,)).fetchone():
+            raise TaskExpiredError("this artifact's site has expired; scrape the job again")
         raise NotFoundError("there is no such artifact")
     return _artifact(row)
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import TracebackType
@@ -30,10 +29,10 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from stackviz_deployer.errors import NotFoundError, StoreError
+from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 from stackviz_deployer.model import BlobHash, BlobRef, BlobSpan
 from stackviz_deployer.store.blockindex import BlockIndex, IndexCache, read_index
-from stackviz_deployer.store.files import fsync_directory
+from stackviz_deployer.store.files import explained, fsync_directory, remove
 from stackviz_deployer.store.inflight import InFlight
 from stackviz_deployer.trace import carried
 
@@ -42,6 +41,8 @@ log = Logger()
 T = TypeVar("T")
 
 THREADS = 4
+HELD_S = 6 * 3600.0
+"""What a put gave out has its row by then, or never gets one."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = ".blocks"
 
@@ -55,25 +56,32 @@ class Swept:
     blob_bytes: int
     temporaries: int
     """Entries of the directory of work in progress."""
-    missing: int
+    missing: frozenset[BlobHash]
     """Blobs that artifacts name and that are not there."""
+    kept: int
+    """Blobs that artifacts name and that are there."""
+    kept_bytes: int
+    """Of those, and of their indices."""
 
 
 class FileBlobStore(Service):
     """interfaces.BlobStore in a directory, and the directory of work in progress beside it."""
 
-    def __init__(self, state_dir: Path, reactor: Any) -> None:
-        """``reactor``: IReactorCore and IReactorFromThreads."""
+    def __init__(self, state_dir: Path, reactor: Any, *, held_s: float = HELD_S) -> None:
+        """``reactor``: IReactorCore and IReactorFromThreads; ``held_s``: longer than any task takes."""
         self._blobs = state_dir / "blobs"
         self._tmp = state_dir / "tmp"
         self._reactor = reactor
         self._calls = InFlight()
         self._indices = IndexCache()
         self._started_s = time.time()
-        # What this process made, which is not for the sweep however it is dated; the lock makes
+        self._held_s = held_s
+        # What this process made lately, which is not for the sweep however it is dated; the lock makes
         # "is there" and "is removed" of one blob exclude each other.
         self._renaming = threading.Lock()
-        self._own: set[str] = set()
+        self._put_s: dict[str, float] = {}
+        """Blobs, and when they were put last."""
+        self._scratches: set[str] = set()
 
     def startService(self) -> None:
         """Make the directories.  Raises StoreError: how to mend it."""
@@ -87,7 +95,7 @@ class FileBlobStore(Service):
             fsync_directory(self._blobs)
             fsync_directory(self._blobs.parent)
         except OSError as error:
-            raise _explained(error) from error
+            raise explained(error, "the state directory") from error
         self._pool = ThreadPool(0, THREADS, "blobs")
         self._starting = self._reactor.callWhenRunning(self._pool.start)
         self._calls.open()
@@ -109,16 +117,19 @@ class FileBlobStore(Service):
 
         Both must lie in a ``scratch`` directory (or on the same file system).  A blob that
         is there already keeps its bytes and its index.  When the caller cancels, the blob
-        may stay, without a row, until the next start's sweep.  Raises StoreError.
+        may stay, without a row, until a later sweep.  Raises StoreError.
         """
         return await self._in_thread(self._put, path, blocks_path)
 
     async def path(self, blob: BlobRef) -> Path:
-        """Where the blob lies.  Raises NotFoundError when it is gone."""
+        """Where the blob lies.  Raises DataLostError when it is gone."""
         return await self._in_thread(_existing, self._place(blob.hash))
 
     async def index_path(self, blob: BlobRef) -> Path:
-        """Where its block index lies (gzipped JSON).  Raises NotFoundError when it has none."""
+        """Where its block index lies (gzipped JSON).
+
+        Raises NotFoundError when it has none, DataLostError when it is gone.
+        """
         if not blob.blocks:
             raise NotFoundError("this artifact is not stored in blocks")
         return await self._in_thread(_existing, self._index_place(blob.hash))
@@ -126,8 +137,8 @@ class FileBlobStore(Service):
     async def span(self, blob: BlobRef, first: int, last: int) -> BlobSpan:
         """Blocks ``first`` to ``last``, inclusive, as a gzip file: head + slice of ``path`` + tail.
 
-        Raises NotFoundError when the blob is gone or has no such blocks, StoreError when its
-        index makes no sense.
+        Raises NotFoundError when the blob has no such blocks, DataLostError when it is gone,
+        StoreError when its index makes no sense.
         """
         if not blob.blocks:
             raise NotFoundError("this artifact is not stored in blocks")
@@ -137,26 +148,30 @@ class FileBlobStore(Service):
         """``async with blobs.scratch() as directory:`` an empty directory, gone afterwards."""
         return Scratch(self)
 
-    async def sweep(self, known: AbstractSet[str]) -> Swept:
-        """Remove what an earlier process left: work in progress, and blobs that are not ``known``.
+    async def lost(self, blobs: Sequence[BlobRef]) -> frozenset[BlobHash]:
+        """Those of ``blobs`` that are gone, or are not whole, or whose block index is gone.
 
-        ``known``: the hashes that artifacts name.  Nothing that this process made is touched,
-        so it may run beside the queue.  A file that cannot be removed is logged and left.
+        Raises StoreError when the directory cannot be looked into: that says nothing of them.
         """
-        swept = await self._in_thread(self._sweep, known)
-        log.info(
-            "swept {blobs} blobs without an artifact ({size} bytes), {temporaries} temporary files",
-            blobs=swept.blobs,
-            size=swept.blob_bytes,
-            temporaries=swept.temporaries,
-        )
-        if swept.missing:
-            log.error(
-                "{missing} blobs are gone from {directory}; their artifacts answer 404",
-                missing=swept.missing,
-                directory=str(self._blobs),
-            )
-        return swept
+        return await self._in_thread(self._lost, blobs)
+
+    async def remove(self, hashes: Iterable[BlobHash]) -> None:
+        """Remove blobs that no artifact names any more, and their indices.
+
+        One that was put again meanwhile stays: its row may be on the way.  Whoever reads one
+        at the moment reads on to its end.  What cannot be removed is logged and left for the
+        sweep.
+        """
+        await self._in_thread(self._remove, tuple(hashes))
+
+    async def sweep(self, known: AbstractSet[str]) -> Swept:
+        """Remove what nobody wants: old work in progress, and blobs that are not ``known``.
+
+        ``known``: the hashes that artifacts name, asked for just before.  Nothing that this
+        process made within ``held_s`` is touched, so it may run beside the queue.  A file that
+        cannot be removed is logged and left.
+        """
+        return await self._in_thread(self._sweep, known)
 
     async def make_scratch(self) -> Path:
         """What entering ``scratch()`` does."""
@@ -172,7 +187,7 @@ class FileBlobStore(Service):
                 lambda: deferToThreadPool(self._reactor, self._pool, carried(fn), *args)
             )
         except OSError as error:
-            raise _explained(error) from error
+            raise explained(error, "the state directory") from error
 
     # What follows runs in the threads.
 
@@ -189,7 +204,7 @@ class FileBlobStore(Service):
         blob = BlobHash(name)
         place = self._place(blob)
         with self._renaming:
-            self._own.add(blob)
+            self._put_s[blob] = time.monotonic()
             there = place.is_file() and place.stat().st_size == size
             if blocks_path is not None:
                 index = self._index_place(blob)
@@ -218,50 +233,84 @@ class FileBlobStore(Service):
     def _make_scratch(self) -> Path:
         with self._renaming:
             directory = Path(tempfile.mkdtemp(dir=self._tmp))
-            self._own.add(directory.name)
+            self._scratches.add(directory.name)
         return directory
 
     def _remove_scratch(self, directory: Path) -> None:
-        _remove_tree(directory)
+        remove(directory)
         with self._renaming:
-            self._own.discard(directory.name)
+            self._scratches.discard(directory.name)
+
+    def _lost(self, blobs: Sequence[BlobRef]) -> frozenset[BlobHash]:
+        gone = set()
+        for blob in blobs:
+            try:
+                if _existing(self._place(blob.hash)).stat().st_size != blob.size:
+                    gone.add(blob.hash)
+                elif blob.blocks:
+                    _existing(self._index_place(blob.hash))
+            except (DataLostError, FileNotFoundError):
+                gone.add(blob.hash)
+        return frozenset(gone)
+
+    def _remove(self, hashes: Sequence[BlobHash]) -> None:
+        for name in hashes:
+            with self._renaming:
+                if name in self._put_s:
+                    continue
+                # The index first: an index without its blob is a stray, a blob without its index a lie.
+                remove(self._index_place(name))
+                remove(self._place(name))
 
     def _sweep(self, known: AbstractSet[str]) -> Swept:
+        self._let_go()
         temporaries = 0
         for entry in list(os.scandir(self._tmp)):
             with self._renaming:
-                ours = entry.name in self._own
+                ours = entry.name in self._scratches
             if not ours and self._older(entry):
-                _remove_tree(Path(entry.path))
-                temporaries += 1
-        blobs = blob_bytes = found = 0
+                temporaries += remove(Path(entry.path))
+        blobs = blob_bytes = kept_bytes = 0
+        found = set()
         for number in range(256):
             for entry in list(os.scandir(self._blobs / f"{number:02x}")):
                 name = entry.name.removesuffix(_SUFFIX)
                 if name in known:
-                    found += name == entry.name
+                    kept_bytes += _size(entry)
+                    if name == entry.name:
+                        found.add(name)
                 elif _HASH.fullmatch(name) and (size := self._remove_stray(entry, name)) is not None:
                     blobs += 1
                     blob_bytes += size
-        return Swept(blobs=blobs, blob_bytes=blob_bytes, temporaries=temporaries, missing=len(known) - found)
+        return Swept(
+            blobs=blobs,
+            blob_bytes=blob_bytes,
+            temporaries=temporaries,
+            missing=frozenset(BlobHash(name) for name in known if name not in found),
+            kept=len(found),
+            kept_bytes=kept_bytes,
+        )
+
+    def _let_go(self) -> None:
+        """Forget the puts of long ago: they have their rows by now."""
+        before_s = time.monotonic() - self._held_s
+        with self._renaming:
+            self._put_s = {name: put_s for name, put_s in self._put_s.items() if put_s >= before_s}
 
     def _remove_stray(self, entry: os.DirEntry[str], name: str) -> int | None:
         with self._renaming:
-            if name in self._own or not self._older(entry):
+            if name in self._put_s or not self._older(entry):
                 return None
-            try:
-                size = entry.stat(follow_symlinks=False).st_size
-                Path(entry.path).unlink()
-            except OSError:
-                log.failure("cannot remove {path}", path=entry.path)
-                return None
-        return size
+            size = _size(entry)
+            return size if remove(Path(entry.path)) else None
 
     def _older(self, entry: os.DirEntry[str]) -> bool:
+        """From before our start, or of so long ago that nobody is at work on it."""
         try:
-            return entry.stat(follow_symlinks=False).st_mtime < self._started_s
+            changed_s = entry.stat(follow_symlinks=False).st_mtime
         except FileNotFoundError:
             return False
+        return changed_s < max(self._started_s, time.time() - self._held_s)
 
 
 class Scratch:
@@ -300,22 +349,18 @@ def _settle(path: Path) -> tuple[str, int]:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise NotFoundError("this artifact's data is not stored any more")
+        if not path.parent.is_dir():  # made at start: somebody took the whole directory away
+            raise StoreError(
+                f"{path.parent} is not there; put the blobs back (is their disk mounted?), or start the"
+                " daemon again to begin without them",
+                reason="the server cannot reach its data",
+            )
+        raise DataLostError("this artifact's data is lost from the server's disk; scrape the job again")
     return path
 
 
-def _remove_tree(path: Path) -> None:
+def _size(entry: os.DirEntry[str]) -> int:
     try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError:
-        log.failure("cannot remove {path}", path=str(path))
-
-
-def _explained(error: OSError) -> StoreError:
-    return StoreError(
-        f"{error.filename or 'the state directory'}: {error.strerror or error};"
-        " make room on the disk, and give this user the rights to the state directory"
-    )
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0

@@ -22,7 +22,7 @@ from typing import Any
 from attrs import frozen
 from isal import isal_zlib
 
-from stackviz_deployer.errors import NotFoundError, StoreError
+from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 
 MAX_INDEX_BYTES = 64 << 20
 """Decoded; a block takes about 60 bytes of it and stands for 64 KiB."""
@@ -88,7 +88,9 @@ def read_index(path: Path, blob_size: int) -> BlockIndex:
         with gzip.open(path) as file:
             return _parse(file.read(MAX_INDEX_BYTES + 1), blob_size)
     except FileNotFoundError:
-        raise NotFoundError("this artifact's data is not stored any more") from None
+        raise DataLostError(
+            "this artifact's index is lost from the server's disk; scrape the job again"
+        ) from None
     except (EOFError, gzip.BadGzipFile, zlib.error, ValueError, TypeError, KeyError, OverflowError) as error:
         raise StoreError(f"the block index {path} is damaged ({error}); scrape the job again") from error
 

@@ -1,10 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making files and their names survive a power cut."""
+"""Files that survive a power cut, their removal, and what a person does about a disk that fails."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from pathlib import Path
+
+from twisted.logger import Logger
+
+from stackviz_deployer.errors import StoreError
+
+log = Logger()
+
+FULL = "the server's disk is full"
+UNWRITABLE = "the server cannot write to its disk"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def fsync_file(path: Path) -> None:
@@ -15,6 +29,34 @@ def fsync_file(path: Path) -> None:
 def fsync_directory(path: Path) -> None:
     """Wait until the names in a directory are on the disk: those made, renamed and removed."""
     _fsync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def remove(path: Path) -> bool:
+    """Remove a file or a whole directory; whether it is gone.  What cannot be removed is logged and left."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        pass
+    except OSError:
+        log.failure("cannot remove {path}", path=str(path))
+        return False
+    return True
+
+
+def explained(error: OSError, what: str) -> StoreError:
+    """``error`` in words; ``what`` names the place when the error does not."""
+    said = f"{error.filename or what}: {error.strerror or error}"
+    if error.errno in _FULL:
+        return StoreError(f"{said}; make room on the disk", reason=FULL)
+    if error.errno in _UNWRITABLE:
+        return StoreError(f"{said}; give this user the rights to the state directory", reason=UNWRITABLE)
+    return StoreError(
+        f"{said}; make room on the disk, and give this user the rights to the state directory",
+        reason=UNWRITABLE,
+    )
 
 
 def _fsync(path: Path, flags: int) -> None:

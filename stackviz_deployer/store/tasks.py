@@ -24,7 +24,6 @@ from stackviz_deployer.errors import (
 from stackviz_deployer.model import (
     Artifact,
     ArtifactId,
-    BlobHash,
     BlobRef,
     Job,
     ParsedArtifact,
@@ -46,10 +45,8 @@ _STOPPED_TOO_OFTEN = (
 LOOKED_THROUGH = 200
 """Tasks that ``recent`` looks at."""
 
-_SELECT = """
-    SELECT id, url, job, state, message, error, created_ms, started_ms, finished_ms, warnings
-    FROM tasks
-"""
+_COLUMNS = "id, url, job, state, message, error, created_ms, started_ms, finished_ms, warnings"
+_SELECT = f"SELECT {_COLUMNS} FROM tasks "  # noqa: S608 - a constant
 _AMONG_THE_LAST = """
     WHERE seq IN (
         SELECT seq FROM tasks WHERE finished_ms IS NOT NULL ORDER BY finished_ms DESC, seq DESC LIMIT ?
@@ -102,7 +99,7 @@ def claim(txn: sqlite3.Cursor, now_ms: int) -> Task | None:
     """
     while row := txn.execute(_SELECT + "WHERE state = 'queued' ORDER BY seq LIMIT 1").fetchone():
         try:
-            _task(row)
+            task_of_row(row)
         except StoreError:
             txn.execute(
                 """
@@ -138,8 +135,10 @@ def finish(
     if task.state is not TaskState.PENDING:
         raise TaskFailedError(f"the result of this scrape is not kept, because the task is {task.state}")
     txn.execute(
-        "UPDATE tasks SET state = 'finished', job = ?, warnings = ?, finished_ms = ? WHERE id = ?",
-        (json.dumps(job.to_json()), json.dumps(list(warnings)), now_ms, task_id),
+        """
+        UPDATE tasks SET state = 'finished', job = ?, warnings = ?, finished_ms = ?, used_ms = ? WHERE id = ?
+        """,
+        (json.dumps(job.to_json()), json.dumps(list(warnings)), now_ms, now_ms, task_id),
     )
     artifact_rows.add(txn, task_id, artifacts)
     return one(txn, task_id)
@@ -182,7 +181,7 @@ def release(txn: sqlite3.Cursor, task_id: TaskId) -> None:
 def live(txn: sqlite3.Cursor, url: str) -> Task | None:
     """The task that holds ``url``."""
     row = txn.execute(_SELECT + "WHERE live_url = ?", (url,)).fetchone()
-    return None if row is None else _task(row)
+    return None if row is None else task_of_row(row)
 
 
 def requeue(txn: sqlite3.Cursor, now_ms: int) -> int:
@@ -212,7 +211,7 @@ def one(txn: sqlite3.Cursor, task_id: TaskId) -> Task:
     row = txn.execute(_SELECT + "WHERE id = ?", (task_id,)).fetchone()
     if row is None:
         raise NotFoundError("there is no such task")
-    return _task(row)
+    return task_of_row(row)
 
 
 def cancel_hash(txn: sqlite3.Cursor, task_id: TaskId) -> str:
@@ -244,10 +243,15 @@ def recent(txn: sqlite3.Cursor, most: int, without: str) -> tuple[Task, ...]:
     Looked for among the last LOOKED_THROUGH that ended, so that the cost has a bound.
     """
     rows = txn.execute(_SELECT + _AMONG_THE_LAST, (LOOKED_THROUGH, len(without), without, most))
-    return tuple(_task(row) for row in rows.fetchall())
+    return tuple(task_of_row(row) for row in rows.fetchall())
 
 
-def _task(row: Sequence[Any]) -> Task:
+def task_select(more: str) -> str:
+    """``SELECT ... FROM tasks`` of ``task_of_row``'s columns, and ``more`` behind them (constant SQL)."""
+    return f"SELECT {_COLUMNS}, {more} FROM tasks"  # noqa: S608 - constants
+
+
+def task_of_row(row: Sequence[Any]) -> Task:
     """Raises StoreError for a row that somebody else wrote, or the disk spoiled."""
     try:
         return Task(
@@ -348,7 +352,3 @@ class SqliteTaskStore:
     async def recent(self, most: int, *, without: str) -> Sequence[Task]:
         """See ``recent``."""
         return await self._database.read(recent, most, without)
-
-    async def blob_hashes(self) -> frozenset[BlobHash]:
-        """Every blob that an artifact names, for FileBlobStore.sweep."""
-        return await self._database.read(artifact_rows.blob_hashes)

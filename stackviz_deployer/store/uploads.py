@@ -9,7 +9,6 @@ that is still to end is removed at the next start.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -24,7 +23,7 @@ from twisted.python.failure import Failure
 
 from stackviz_deployer.errors import NotFoundError, StoreError, TooManyUploadsError
 from stackviz_deployer.model import Upload
-from stackviz_deployer.store.files import fsync_directory, fsync_file
+from stackviz_deployer.store.files import explained, fsync_directory, fsync_file, remove
 
 log = Logger()
 
@@ -69,7 +68,7 @@ class UploadStore(Service):
                 body = self._root / name / _BODY
                 self._kept[name] = body.stat().st_size if body.is_file() else 0
         except OSError as error:
-            raise _explained(error) from error
+            raise explained(error, "the directory of uploads") from error
         super().startService()
 
     def stopService(self) -> None:
@@ -105,14 +104,14 @@ class UploadStore(Service):
             except FileNotFoundError:
                 raise NotFoundError("the files that were sent are not there any more") from None
             except OSError as error:
-                raise _explained(error) from error
+                raise explained(error, "the directory of uploads") from error
 
         upload: Upload = await self._in_thread(read)
         return upload
 
     async def discard(self, upload_id: str) -> None:
         """As in interfaces.Uploads."""
-        await self._in_thread(_remove, self._root / upload_id)
+        await self._in_thread(remove, self._root / upload_id)
         self._kept.pop(upload_id, None)
 
     async def sweep(self, known: AbstractSet[str]) -> int:
@@ -220,9 +219,9 @@ class Intake:
         if not wanted:
             return
         if self._finished is not None:
-            self._finished.errback(_explained(error))
+            self._finished.errback(explained(error, "the directory of uploads"))
         else:
-            self._failed(_explained(error))
+            self._failed(explained(error, "the directory of uploads"))
 
     def _dropped(self, result: object) -> None:
         self._busy = False
@@ -253,20 +252,4 @@ class Intake:
     def _drop(self) -> None:
         if self._file is not None:
             self._file.close()
-        _remove(self._directory)
-
-
-def _remove(directory: Path) -> None:
-    try:
-        shutil.rmtree(directory)
-    except FileNotFoundError:
-        pass
-    except OSError:
-        log.failure("cannot remove {path}", path=str(directory))
-
-
-def _explained(error: OSError) -> StoreError:
-    return StoreError(
-        f"{error.filename or 'the directory of uploads'}: {error.strerror or error};"
-        " make room on the disk, and give this user the rights to the state directory"
-    )
+        remove(self._directory)

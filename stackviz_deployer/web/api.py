@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import resources
 
 import orjson
@@ -15,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from stackviz_deployer.errors import (
+    DataLostError,
     InvalidRequestError,
     NotFoundError,
     NotScrapableError,
@@ -22,7 +25,7 @@ from stackviz_deployer.errors import (
     TaskFailedError,
     TaskNotReadyError,
 )
-from stackviz_deployer.interfaces import BlobStore, Lookup, Tasks
+from stackviz_deployer.interfaces import BlobStore, Keeper, Lookup, Tasks
 from stackviz_deployer.model import Artifact, ArtifactId, Task, TaskId, TaskState
 from stackviz_deployer.web import body, documents
 from stackviz_deployer.web.blobs import FileSender, InThread, whole
@@ -54,6 +57,7 @@ class Api:
         *,
         lookup: Lookup,
         tasks: Tasks,
+        keeper: Keeper,
         blobs: BlobStore,
         reception: Reception,
         in_thread: InThread,
@@ -62,6 +66,7 @@ class Api:
     ) -> None:
         self._lookup = lookup
         self._tasks = tasks
+        self._keeper = keeper
         self._blobs = blobs
         self._reception = reception
         self._in_thread = in_thread
@@ -117,8 +122,11 @@ class Api:
     async def task(self, request: Request) -> bytes:
         task = await self._tasks.get(_task_id(body.text(body.read_object(request), "q")))
         refuse_unfinished(task)
-        artifacts = [documents.artifact(one) for one in await self._tasks.artifacts(task.id)]
-        return documents.answer(request, documents.task(task, artifacts))
+        artifacts = await self._tasks.artifacts(task.id)
+        await self._keeper.check(task.id, artifacts)
+        self._keeper.used(task.id)
+        shown = [documents.artifact(one) for one in artifacts]
+        return documents.answer(request, documents.task(task, shown))
 
     @app.route("/recent", methods=["GET"])
     async def recent(self, request: Request) -> bytes:
@@ -132,29 +140,42 @@ class Api:
     @app.route("/blob/<artifact_id>", methods=["GET"])
     async def blob(self, request: Request, artifact_id: str) -> None:
         artifact = await self._artifact(artifact_id)
-        path = await self._blobs.path(artifact.blob)
-        span = whole(str(path), artifact.blob.size)
-        await self._files.send(request, span, tag=artifact.blob.hash, content_type=artifact.content_type)
+        async with self._reading(artifact):
+            path = await self._blobs.path(artifact.blob)
+            span = whole(str(path), artifact.blob.size)
+            await self._files.send(request, span, tag=artifact.blob.hash, content_type=artifact.content_type)
 
     @app.route("/blob/<artifact_id>/blocks", methods=["GET"])
     async def blocks(self, request: Request, artifact_id: str) -> None:
         artifact = await self._in_blocks(artifact_id)
-        path = await self._blobs.index_path(artifact.blob)
-        span = await self._in_thread(whole, str(path))
         tag = f"{artifact.blob.hash}-blocks"
-        await self._files.send(request, span, tag=tag, content_type="application/json")
+        async with self._reading(artifact):
+            path = await self._blobs.index_path(artifact.blob)
+            span = await self._in_thread(whole, str(path))
+            await self._files.send(request, span, tag=tag, content_type="application/json")
 
     @app.route("/blob/<artifact_id>/blocks/<span>", methods=["GET"])
     async def block(self, request: Request, artifact_id: str, span: str) -> None:
         first, last = _span(span)
         artifact = await self._in_blocks(artifact_id)
-        part = await self._blobs.span(artifact.blob, first, last)
         tag = f"{artifact.blob.hash}-{first}-{last}"
-        await self._files.send(request, part, tag=tag, content_type="text/plain; charset=utf-8")
+        async with self._reading(artifact):
+            part = await self._blobs.span(artifact.blob, first, last)
+            await self._files.send(request, part, tag=tag, content_type="text/plain; charset=utf-8")
 
     @app.route("/openapi.json", methods=["GET"])
     def openapi(self, request: Request) -> bytes:
         return self._openapi.answer(request)
+
+    @asynccontextmanager
+    async def _reading(self, artifact: Artifact) -> AsyncIterator[None]:
+        """What is read counts as use; what turns out to be gone ends its site."""
+        self._keeper.used(artifact.task_id)
+        try:
+            yield
+        except DataLostError:
+            await self._keeper.check(artifact.task_id, [artifact])
+            raise
 
     async def _artifact(self, artifact_id: str) -> Artifact:
         if not _ID.fullmatch(artifact_id):
@@ -181,7 +202,8 @@ def refuse_unfinished(task: Task) -> None:
     if task.state.working:
         raise TaskNotReadyError("this scrape is still at work; watch /api/events or ask /api/status")
     if task.state is TaskState.EXPIRED:
-        raise TaskExpiredError("this scrape has expired; scrape the job again while its logs are there")
+        said = task.message or "This scrape has expired."
+        raise TaskExpiredError(f"{said} Scrape the job again while its logs are there.")
     if task.state is not TaskState.FINISHED:
         raise TaskFailedError(task.message or f"this scrape ended as {task.state.value}")
 

@@ -18,7 +18,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from stackviz_deployer.errors import NotFoundError
+from stackviz_deployer.errors import DataLostError
 from stackviz_deployer.model import BlobSpan
 from stackviz_deployer.trace import carried
 from stackviz_deployer.web.errors import cut
@@ -84,7 +84,7 @@ class _Stored:
         try:
             self._file = Path(span.path).open("rb")  # noqa: SIM115  # closed by close()
         except FileNotFoundError:
-            raise NotFoundError("this artifact's data is gone; scrape the job again") from None
+            raise DataLostError("this artifact's data is gone; scrape the job again") from None
         self._file.seek(span.offset)
         self._left = span.size
         self._head = span.head
@@ -187,7 +187,7 @@ class FileSender:
     async def send(self, request: Request, span: BlobSpan, *, tag: str, content_type: str) -> None:
         """Answer ``request`` with ``span``, gzipped or plain as the client takes it.
 
-        ``tag`` names the content for its ETag.  Raises NotFoundError while nothing was
+        ``tag`` names the content for its ETag.  Raises DataLostError while nothing was
         written yet; later trouble cuts the connection.  The caller finishes the request.
         """
         as_gzip = accepts_gzip(request)

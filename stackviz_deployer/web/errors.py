@@ -27,6 +27,7 @@ STATUSES: dict[type[errors.StackvizError], int] = {
     errors.NotFoundError: 404,
     errors.TaskNotReadyError: 409,
     errors.TaskExpiredError: 410,
+    errors.DataLostError: 410,
     errors.RequestTooLargeError: 413,
     errors.UnsupportedMediaTypeError: 415,
     errors.AddressRefusedError: 422,
@@ -129,7 +130,7 @@ def _describe(request: Request, error: BaseException | Failure) -> tuple[int, st
         if isinstance(value, errors.StoreError):
             # its message is for the operator: it names paths
             _log_failure(request, failure)
-            return status, value.code, "the store cannot be used at the moment; the server's log says why"
+            return status, value.code, f"{value.reason}; try again later"
         if status >= 500:
             log.warn(  # noqa: G010  # Twisted's Logger has no warning()
                 "{method} {path} answered {status}: {code}: {said}",

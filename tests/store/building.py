@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 from stackviz_deployer.model import BlobHash, BlobRef, Job, ParsedArtifact
 from stackviz_deployer.store.blobs import FileBlobStore
 from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.retention import SqliteRetention
 from stackviz_deployer.store.tasks import SqliteTaskStore
 
 
@@ -47,8 +48,11 @@ class StoreTestCase(TestCase):
         return self.start(Database(self.path, reactor, **kw))
 
     def tasks(self) -> SqliteTaskStore:
+        """And ``rows``, their retention."""
         self.clock = Ticks()
-        return SqliteTaskStore(self.database(), self.clock)
+        database = self.database()
+        self.rows = SqliteRetention(database, self.clock)
+        return SqliteTaskStore(database, self.clock)
 
     def blobs(self) -> FileBlobStore:
         return self.start(FileBlobStore(self.state_dir, reactor))

@@ -14,9 +14,10 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
-from stackviz_deployer.errors import NotFoundError, StoreError
+from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 from stackviz_deployer.model import BlobSpan
 from stackviz_deployer.parsers.blockgzip import BlockGzipWriter
+from stackviz_deployer.store.blobs import FileBlobStore
 from stackviz_deployer.store.blockindex import IndexCache, read_index
 from tests.store.building import StoreTestCase, a_blob, write_block_gzip
 
@@ -144,7 +145,7 @@ class PutTests(BlobTestCase):
             self.store.index_path(a_blob(blocks=True)),
             self.store.span(a_blob(blocks=True), 0, 0),
         ):
-            with self.assertRaises(NotFoundError):
+            with self.assertRaises(DataLostError):
                 await call
 
     async def test_stopped(self) -> None:
@@ -223,12 +224,12 @@ class SweepTests(BlobTestCase):
         await self.restart()
         swept = await self.store.sweep({keep.hash, "ff" * 32})
         self.assertEqual(
-            (swept.blobs, swept.blob_bytes, swept.temporaries, swept.missing),
-            (2, len(b"no row") + len(b"renamed before its blob"), 2, 1),
+            (swept.blobs, swept.blob_bytes, swept.temporaries, swept.missing, swept.kept),
+            (2, len(b"no row") + len(b"renamed before its blob"), 2, {"ff" * 32}, 1),
         )
         base = f"blobs/{keep.hash[:2]}/{keep.hash}"
         self.assertEqual(self.everything(), sorted(["blobs/00/README", base, base + ".blocks"]))
-        with self.assertRaises(NotFoundError):
+        with self.assertRaises(DataLostError):
             await self.store.path(lost)
 
     async def test_own_work_is_left(self) -> None:
@@ -279,6 +280,81 @@ class SweepTests(BlobTestCase):
         self.assertTrue(place.exists())
         self.assertTrue((self.state_dir / "tmp" / "other").exists())
 
+    async def test_own_work_of_long_ago(self) -> None:
+        """What a put gave out and nobody recorded goes, too, once no task can want it any more."""
+        self.store = self.start(FileBlobStore(self.state_dir, reactor, held_s=0.0))
+        self.work.mkdir(exist_ok=True)
+        blob = await self.store.put(self.file())
+        self.assertEqual((await self.store.sweep({blob.hash})).blobs, 0)
+        self.assertEqual((await self.store.sweep(frozenset())).blobs, 1)
+        async with self.store.scratch() as directory:
+            await self.store.sweep(frozenset())
+            self.assertTrue(directory.exists())  # however long its task takes
+
+    async def test_cannot_be_removed(self) -> None:
+        """It is logged, and the rest goes."""
+        shard = self.state_dir / "blobs" / "22"
+        (shard / ("22" * 32)).mkdir()
+        (shard / ("22" * 32) / "file").write_bytes(b"a directory in a blob's place goes like a blob")
+        await self.restart()
+        self.assertEqual((await self.store.sweep(frozenset())).blobs, 1)
+        self.assertEqual(list(shard.iterdir()), [])
+
+
+class RemoveTests(BlobTestCase):
+    async def restart(self) -> None:
+        await self.store.stopService()
+        self.store = self.blobs()
+        self.work.mkdir(exist_ok=True)
+
+    async def test_remove(self) -> None:
+        path = self.work / "x.gz"
+        blob = await self.store.put(path, write_block_gzip(path, [b"a"]))
+        other = await self.store.put(self.file(b"other"))
+        await self.restart()
+        await self.store.remove([blob.hash, a_blob(5).hash])
+        self.assertEqual(await self.store.lost([blob, other]), {blob.hash})
+        self.assertEqual(list((self.state_dir / "blobs" / blob.hash[:2]).glob(blob.hash + "*")), [])
+
+    async def test_put_meanwhile(self) -> None:
+        """Between the transaction that freed a blob and its removal, another task made the same one."""
+        await self.store.put(self.file())
+        await self.restart()
+        blob = await self.store.put(self.file())
+        await self.store.remove([blob.hash])
+        self.assertEqual(await self.store.lost([blob]), frozenset())
+
+    async def test_who_reads_reads_on(self) -> None:
+        blob = await self.store.put(self.file(b"data"))
+        await self.restart()
+        with (await self.store.path(blob)).open("rb") as file:
+            await self.store.remove([blob.hash])
+            self.assertEqual(file.read(), b"data")
+
+    async def test_lost(self) -> None:
+        path = self.work / "x.gz"
+        whole = await self.store.put(self.file(b"whole"))
+        torn = await self.store.put(self.file(b"torn"))
+        bare = await self.store.put(path, write_block_gzip(path, [b"a"]))
+        self.assertEqual(await self.store.lost([whole, torn, bare]), frozenset())
+        place = await self.store.path(torn)
+        place.chmod(0o600)
+        place.write_bytes(b"to")
+        (await self.store.index_path(bare)).unlink()
+        lost = await self.store.lost([whole, torn, bare, a_blob(7)])
+        self.assertEqual(lost, {torn.hash, bare.hash, a_blob(7).hash})
+
+    async def test_directory_is_gone(self) -> None:
+        """That says nothing of the blobs."""
+        blob = await self.store.put(self.file())
+        (self.state_dir / "blobs").rename(self.state_dir / "elsewhere")
+        for ask in (self.store.lost([blob]), self.store.path(blob)):
+            with self.assertRaises(StoreError) as caught:
+                await ask
+            self.assertIn("mounted", caught.exception.message)
+        (self.state_dir / "elsewhere").rename(self.state_dir / "blobs")
+        self.assertEqual(await self.store.lost([blob]), frozenset())
+
 
 class SpanTests(BlobTestCase):
     async def test_every_span(self) -> None:
@@ -324,7 +400,7 @@ class SpanTests(BlobTestCase):
         (await self.store.index_path(blob)).unlink()
         await self.store.span(blob, 0, 0)
         (await self.store.path(blob)).unlink()  # but the blob itself must be there
-        with self.assertRaises(NotFoundError):
+        with self.assertRaises(DataLostError):
             await self.store.span(blob, 0, 0)
 
     async def test_damaged_index(self) -> None:

@@ -3,13 +3,17 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tarfile
+import time
 from contextlib import closing
 from pathlib import Path
 
 from stackviz_deployer.errors import StoreError
+from stackviz_deployer.model import TaskId
 from stackviz_deployer.store.migrate import Migration, load, migrate, statements
 from tests.store.building import StoreTestCase
 
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 ONE = Migration(1, "0001_one.sql", "CREATE TABLE a (x INTEGER PRIMARY KEY);\n")
 TWO = Migration(2, "0002_two.sql", "ALTER TABLE a ADD COLUMN y TEXT;\nUPDATE a SET y = 'old';\n")
 THREE = Migration(3, "0003_three.sql", "CREATE TABLE b (x REFERENCES a (x));\n")
@@ -108,6 +112,38 @@ class MigrateTests(StoreTestCase):
         self.assertEqual(self.connection.execute("SELECT * FROM a").fetchall(), [(5, "old")])
 
 
+class UpgradeTests(StoreTestCase):
+    async def test_from_form_1(self) -> None:
+        """A state directory that the release before form 2 wrote: every task keeps its state and its data."""
+        with tarfile.open(FIXTURES / "state-form1.tar.xz") as archive:
+            archive.extractall(self.state_dir, filter="data")
+        before = {row["id"]: dict(row) for row in self.rows_of_file("SELECT * FROM tasks")}
+        begun_ms = int(time.time() * 1000) - 1000
+        tasks, blobs = self.tasks(), self.blobs()
+        after = {row["id"]: dict(row) for row in self.rows_of_file("SELECT * FROM tasks")}
+        states = sorted(row["state"] for row in after.values())
+        self.assertEqual(states, ["cancelled", "error", "error", "finished", "finished", "pending", "queued"])
+        for task_id, row in before.items():
+            self.assertEqual({key: after[task_id][key] for key in row}, row)
+            self.assertEqual((after[task_id]["pinned"], after[task_id]["expired_ms"]), (0, None))
+            used_ms = after[task_id]["used_ms"]
+            if row["state"] == "finished":
+                self.assertGreaterEqual(used_ms, begun_ms)  # nobody knows: its time begins now
+                artifacts = await tasks.artifacts(TaskId(task_id))
+                self.assertEqual(len(artifacts), 5)
+                self.assertEqual(await blobs.lost([one.blob for one in artifacts]), frozenset())
+            else:
+                self.assertIsNone(used_ms)
+        self.assertTrue((self.state_dir / "stackviz.sqlite3.v1.backup").exists())
+        swept = await blobs.sweep(await self.rows.blob_hashes())
+        self.assertEqual((swept.blobs, swept.missing), (0, frozenset()))
+
+    def rows_of_file(self, sql: str) -> list[sqlite3.Row]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            connection.row_factory = sqlite3.Row
+            return connection.execute(sql).fetchall()
+
+
 class LoadTests(StoreTestCase):
     def test_of_the_package(self) -> None:
         migrations = load()
@@ -117,7 +153,7 @@ class LoadTests(StoreTestCase):
             tables = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
             )
-            self.assertEqual({name for (name,) in tables}, {"tasks", "artifacts"})
+            self.assertEqual({name for (name,) in tables}, {"tasks", "artifacts", "expired_artifacts"})
 
     def test_gap(self) -> None:
         for names in ((), ("0002_b.sql",), ("0001_a.sql", "0003_c.sql"), ("0001_a.sql", "0001_b.sql")):

@@ -162,7 +162,7 @@ class TaskStoreTests(StoreTestCase):
         )
         self.assertEqual((second.blob, second.primary, second.form), (made[1][1], False, 2))
         self.assertEqual(await self.store.artifact(second.id), second)
-        self.assertEqual(await self.store.blob_hashes(), {a_blob(1).hash, a_blob(2).hash})
+        self.assertEqual(await self.rows.blob_hashes(), {a_blob(1).hash, a_blob(2).hash})
 
     async def test_finish_too_late(self) -> None:
         """Cancelled, failed or finished meanwhile: nothing is kept."""

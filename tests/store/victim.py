@@ -18,6 +18,7 @@ from stackviz_deployer.errors import StackvizError
 from stackviz_deployer.model import TaskId
 from stackviz_deployer.store.blobs import FileBlobStore
 from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.retention import SqliteRetention
 from stackviz_deployer.store.tasks import SqliteTaskStore
 from tests.store.building import a_job, a_parsed, write_block_gzip
 
@@ -48,14 +49,18 @@ async def scrape(tasks: SqliteTaskStore, blobs: FileBlobStore, dice: random.Rand
     say("ended", ended.id, ended.state)
 
 
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
 async def work(state_dir: Path, seed: int) -> None:
     database = Database(state_dir / "stackviz.sqlite3", reactor)
     blobs = FileBlobStore(state_dir, reactor)
     database.startService()
     blobs.startService()
-    tasks = SqliteTaskStore(database, lambda: int(time.time() * 1000))
+    tasks = SqliteTaskStore(database, now_ms)
     await tasks.requeue()
-    await blobs.sweep(await tasks.blob_hashes())
+    await blobs.sweep(await SqliteRetention(database, now_ms).blob_hashes())
     dice = random.Random(seed)
     say("ready")
     while True:

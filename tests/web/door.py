@@ -29,7 +29,7 @@ from stackviz_deployer.web.blobs import FileThreads
 from stackviz_deployer.web.health import Health
 from stackviz_deployer.web.site import DeployerSite, make_site
 from stackviz_deployer.web.upload import Reception
-from tests.web.fakes import PAGES, FakeBlobs, FakeLookup, FakeTasks, at_once, write_tree
+from tests.web.fakes import PAGES, FakeBlobs, FakeKeeper, FakeLookup, FakeTasks, at_once, write_tree
 
 UPLOAD_BYTES = 3 << 20
 
@@ -95,7 +95,7 @@ class House:
     """A whole site over fakes."""
 
     def __init__(self, case: Any, clock: Any, in_thread: Any, api_clock: Any = None, **more: Any) -> None:
-        self.lookup, self.tasks = FakeLookup(), FakeTasks()
+        self.lookup, self.tasks, self.keeper = FakeLookup(), FakeTasks(), FakeKeeper()
         blobs = Path(case.mktemp())
         blobs.mkdir(parents=True)
         self.blobs = FakeBlobs(blobs)
@@ -105,6 +105,7 @@ class House:
         self.api = api = Api(
             lookup=self.lookup,
             tasks=self.tasks,
+            keeper=self.keeper,
             blobs=self.blobs,
             reception=reception,
             in_thread=in_thread,

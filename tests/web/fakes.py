@@ -145,6 +145,22 @@ class FakeTasks:
         return self.report
 
 
+class FakeKeeper:
+    """``lost`` is what a check of any of these artifacts' hashes raises."""
+
+    def __init__(self) -> None:
+        self.uses: list[str] = []
+        self.lost: dict[str, Exception] = {}
+
+    def used(self, task_id: TaskId) -> None:
+        self.uses.append(task_id)
+
+    async def check(self, task_id: TaskId, artifacts: Sequence[Artifact]) -> None:
+        for one in artifacts:
+            if one.blob.hash in self.lost:
+                raise self.lost[one.blob.hash]
+
+
 class FakeBlobs:
     """Blobs in a directory; blocks as design.md, section 5, has them."""
 

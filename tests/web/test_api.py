@@ -415,7 +415,8 @@ class BlobTests(StubCase):
             "/api/blob/%00",
         ):
             reply = self.get(path)
-            self.assertEqual((reply.code, reply.json["error"]), (404, "not-found"), path)
+            expected = (410, "data-lost") if path.endswith("gone") else (404, "not-found")
+            self.assertEqual((reply.code, reply.json["error"]), expected, path)
             self.assertEqual(reply.header("Cache-Control"), "no-store")
             self.assertIsNone(reply.header("ETag"))
             self.assertIsNone(reply.header("Content-Encoding"))

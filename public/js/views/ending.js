@@ -16,7 +16,7 @@ export { messageOf } from "../message.js";
 const ENDINGS = {
   error: { title: "The scrape failed", lead: "", tone: "bad" },
   cancelled: { title: "The scrape was cancelled", lead: "Nothing of it was kept.", tone: "warn" },
-  expired: { title: "This site has expired", lead: "Its data was removed to make room. As long as the job's logs exist it can be made again.", tone: "warn" },
+  expired: { title: "This site has expired", lead: "", tone: "warn" },
 };
 
 /**
@@ -31,8 +31,8 @@ export function endingView(parent, s) {
   const when = s.finished_ms ?? s.created_ms;
   // What was sent is not kept: there is no address that could be scraped again.
   const sent = s.job.url?.startsWith("upload:") ?? false;
-  const lead = sent && s.status === "expired" ? "Its data was removed to make room. Send the files again to have it again." : ending.lead;
-  const message = [lead, s.message].filter(Boolean).join("\n");
+  const lead = s.status === "expired" ? expiredLead(s, sent) : ending.lead;
+  const message = [lead, s.status === "expired" ? "" : s.message].filter(Boolean).join("\n");
   const trouble = h("div", { role: "status" });
   /** @type {HTMLButtonElement} */
   const again = h("button", { type: "button", class: C.buttonPrimary, disabled: !s.job.url, onclick: () => scrapeAgain(s.job, again, trouble) }, "Scrape again");
@@ -50,6 +50,12 @@ export function endingView(parent, s) {
       trouble,
     ),
   );
+}
+
+/** Why it is gone, and how to have it again. @param {Status} s @param {boolean} sent */
+function expiredLead(s, sent) {
+  const why = s.message ?? "Its data was removed: nobody had looked at it for long, or room was needed.";
+  return `${why} ${sent ? "Send the files again to have it again." : "As long as the job's logs exist it can be made again."}`;
 }
 
 /**

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The statements about how long tasks are kept, and what calls them.
+
+A finished task expires: its artifacts go, its row stays and says what it was.  Rows of tasks
+that have nothing to show any more are forgotten later.  Whoever calls removes the blobs that
+are named here, *after* the transaction: a kill in between leaves strays for the sweep, never
+a row without its blob.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+
+from stackviz_deployer.errors import TaskNotReadyError
+from stackviz_deployer.model import BlobHash, Expired, KeptTask, TaskId, TaskState
+from stackviz_deployer.store import artifacts as artifact_rows
+from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.tasks import one, task_of_row, task_select
+
+# Without their names SQLite takes the index of states, and sorts.
+_LEAST_RECENTLY_USED = """
+    SELECT id, used_ms FROM tasks INDEXED BY tasks_used_ms_idx
+    WHERE state = 'finished' AND pinned = 0 ORDER BY used_ms, seq
+"""
+_SUM = "SELECT SUM(size) FROM (SELECT MAX(blob_size) AS size FROM artifacts GROUP BY blob_hash)"
+_ENDED_MS = "COALESCE(expired_ms, finished_ms)"
+_ENDED = "FROM tasks INDEXED BY tasks_ended_ms_idx WHERE state IN ('error', 'cancelled', 'expired')"
+
+
+def note_uses(txn: sqlite3.Cursor, task_ids: Iterable[TaskId], now_ms: int) -> None:
+    """These were looked at, until now."""
+    txn.executemany(
+        "UPDATE tasks SET used_ms = MAX(used_ms, ?) WHERE id = ? AND state = 'finished'",
+        [(now_ms, task_id) for task_id in task_ids],
+    )
+
+
+def blob_bytes(txn: sqlite3.Cursor) -> int:
+    """Bytes of all blobs that artifacts name, each once; their indices are not counted."""
+    return int(txn.execute(_SUM).fetchone()[0] or 0)
+
+
+def expire(txn: sqlite3.Cursor, *, before_ms: int, over_bytes: int, most: int, now_ms: int) -> Expired:
+    """At most ``most`` finished tasks, the one used longest ago first, give up their artifacts.
+
+    Those that were last used before ``before_ms``, and as many more as free ``over_bytes``.
+    Pinned ones stay.
+    """
+    tasks: list[TaskId] = []
+    hashes: list[BlobHash] = []
+    freed = 0
+    rows = txn.execute(
+        _LEAST_RECENTLY_USED + " LIMIT ?",
+        (most,),
+    )
+    for task_id, used_ms in rows.fetchall():
+        if used_ms >= before_ms and freed >= over_bytes:
+            break
+        gone = _expire_one(txn, task_id, None, now_ms)
+        tasks.append(task_id)
+        hashes += gone
+        freed += sum(gone.values())
+    return Expired(tasks=tuple(tasks), hashes=tuple(hashes), bytes=freed)
+
+
+def lose(txn: sqlite3.Cursor, task_id: TaskId, message: str, now_ms: int) -> Expired:
+    """Finished -> expired, pinned or not, since its data is gone; ``message`` says so.  Else nothing."""
+    row = txn.execute("SELECT state FROM tasks WHERE id = ?", (task_id,)).fetchone()
+    if row is None or row[0] != TaskState.FINISHED:
+        return Expired()
+    gone = _expire_one(txn, task_id, message, now_ms)
+    return Expired(tasks=(task_id,), hashes=tuple(gone), bytes=sum(gone.values()))
+
+
+def with_blobs(txn: sqlite3.Cursor, hashes: Iterable[BlobHash]) -> frozenset[TaskId]:
+    """The tasks whose artifacts name one of these."""
+    found: set[TaskId] = set()
+    for name in hashes:
+        rows = txn.execute("SELECT task_id FROM artifacts WHERE blob_hash = ?", (name,))
+        found.update(row[0] for row in rows.fetchall())
+    return frozenset(found)
+
+
+def forget(txn: sqlite3.Cursor, *, before_ms: int, keep: int, most: int) -> int:
+    """Delete the rows of tasks that ended with nothing, or expired, before ``before_ms``; how many.
+
+    Of younger ones the last ``keep`` stay.  No more than ``most`` at once.
+    """
+    row = txn.execute(
+        f"SELECT {_ENDED_MS} {_ENDED} ORDER BY {_ENDED_MS} DESC LIMIT 1 OFFSET ?",
+        (keep,),
+    ).fetchone()
+    before_ms = before_ms if row is None else max(before_ms, row[0] + 1)
+    txn.execute(
+        f"""
+        DELETE FROM tasks WHERE seq IN (
+            SELECT seq {_ENDED} AND {_ENDED_MS} < ? ORDER BY {_ENDED_MS} LIMIT ?
+        )
+        """,  # noqa: S608 - constants
+        (before_ms, most),
+    )
+    return txn.rowcount
+
+
+def pin(txn: sqlite3.Cursor, task_id: TaskId, *, pinned: bool) -> KeptTask:
+    """Keep a task whatever its age, or no longer.  Raises NotFoundError."""
+    txn.execute("UPDATE tasks SET pinned = ? WHERE id = ?", (pinned, task_id))
+    return kept(txn, task_id)
+
+
+def delete(txn: sqlite3.Cursor, task_id: TaskId) -> Expired:
+    """Forget a task that has ended, with all that it has.
+
+    Raises NotFoundError, and TaskNotReadyError for one that is queued or pending.
+    """
+    if one(txn, task_id).state.working:
+        raise TaskNotReadyError("this task is still at work")
+    gone = _drop_artifacts(txn, task_id)
+    txn.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
+    return Expired(tasks=(task_id,), hashes=tuple(gone), bytes=sum(gone.values()))
+
+
+def kept(txn: sqlite3.Cursor, task_id: TaskId) -> KeptTask:
+    """Raises NotFoundError."""
+    one(txn, task_id)
+    return page(txn, where="tasks.id = ?", values=(task_id,), most=1)[0]
+
+
+def listed(
+    txn: sqlite3.Cursor, *, state: TaskState | None, before: int | None, most: int
+) -> tuple[KeptTask, ...]:
+    """The newest first, of one state or of all; those behind ``before`` (a KeptTask's ``number``)."""
+    where, values = ["1"], []
+    if state is not None:
+        where.append("state = ?")
+        values.append(state.value)
+    if before is not None:
+        where.append("seq < ?")
+        values.append(str(before))
+    return page(txn, where=" AND ".join(where), values=values, most=most)
+
+
+def page(txn: sqlite3.Cursor, *, where: str, values: Sequence[str], most: int) -> tuple[KeptTask, ...]:
+    """``where``: constant SQL."""
+    sql = task_select(
+        "pinned, used_ms, expired_ms, seq,"
+        " (SELECT COUNT(*) FROM artifacts WHERE task_id = tasks.id),"
+        " (SELECT COALESCE(SUM(blob_size), 0) FROM artifacts WHERE task_id = tasks.id)"
+    )
+    rows = txn.execute(f"{sql} WHERE {where} ORDER BY seq DESC LIMIT ?", (*values, most))
+    return tuple(
+        KeptTask(
+            task=task_of_row(row[:-6]),
+            pinned=bool(row[-6]),
+            used_ms=row[-5],
+            expired_ms=row[-4],
+            number=row[-3],
+            artifacts=row[-2],
+            bytes=row[-1],
+        )
+        for row in rows.fetchall()
+    )
+
+
+def _expire_one(
+    txn: sqlite3.Cursor, task_id: TaskId, message: str | None, now_ms: int
+) -> dict[BlobHash, int]:
+    txn.execute(
+        "INSERT INTO expired_artifacts (id, task_id) SELECT id, task_id FROM artifacts WHERE task_id = ?",
+        (task_id,),
+    )
+    txn.execute(
+        """
+        UPDATE tasks SET state = 'expired', message = ?, expired_ms = ?, live_url = NULL WHERE id = ?
+        """,
+        (message, now_ms, task_id),
+    )
+    return _drop_artifacts(txn, task_id)
+
+
+def _drop_artifacts(txn: sqlite3.Cursor, task_id: TaskId) -> dict[BlobHash, int]:
+    """The blobs that nobody names any more, and their sizes."""
+    had = {artifact.blob.hash: artifact.blob.size for artifact in artifact_rows.of_task(txn, task_id)}
+    txn.execute("DELETE FROM artifacts WHERE task_id = ?", (task_id,))
+    return {
+        name: size
+        for name, size in had.items()
+        if txn.execute("SELECT 1 FROM artifacts WHERE blob_hash = ? LIMIT 1", (name,)).fetchone() is None
+    }
+
+
+class SqliteRetention:
+    """interfaces.KeptRows over a Database.  ``clock`` gives the time in milliseconds UTC."""
+
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def note_uses(self, task_ids: Iterable[TaskId]) -> None:
+        """See ``note_uses``."""
+        await self._database.write(note_uses, task_ids, self._clock())
+
+    async def blob_hashes(self) -> frozenset[BlobHash]:
+        """Every blob that an artifact names."""
+        return await self._database.read(artifact_rows.blob_hashes)
+
+    async def blob_bytes(self) -> int:
+        """See ``blob_bytes``."""
+        return await self._database.read(blob_bytes)
+
+    async def expire(self, *, unused_ms: int, over_bytes: int, most: int) -> Expired:
+        """See ``expire``; ``unused_ms``: for how long nobody looked."""
+        now_ms = self._clock()
+        return await self._database.write(
+            expire, before_ms=now_ms - unused_ms, over_bytes=over_bytes, most=most, now_ms=now_ms
+        )
+
+    async def lose(self, task_id: TaskId, message: str) -> Expired:
+        """See ``lose``."""
+        return await self._database.write(lose, task_id, message, self._clock())
+
+    async def with_blobs(self, hashes: Iterable[BlobHash]) -> frozenset[TaskId]:
+        """See ``with_blobs``."""
+        return await self._database.read(with_blobs, hashes)
+
+    async def forget(self, *, ended_ms: int, keep: int, most: int) -> int:
+        """See ``forget``; ``ended_ms``: for how long they have been over."""
+        return await self._database.write(forget, before_ms=self._clock() - ended_ms, keep=keep, most=most)
+
+    async def pin(self, task_id: TaskId, *, pinned: bool) -> KeptTask:
+        """See ``pin``."""
+        return await self._database.write(pin, task_id, pinned=pinned)
+
+    async def delete(self, task_id: TaskId) -> Expired:
+        """See ``delete``."""
+        return await self._database.write(delete, task_id)
+
+    async def listed(self, *, state: TaskState | None, before: int | None, most: int) -> Sequence[KeptTask]:
+        """See ``listed``."""
+        return await self._database.read(listed, state=state, before=before, most=most)
