@@ -130,3 +130,36 @@ test("on paper it is dark on light, whatever the screen shows, and without what 
   assert.equal(await page.getByText("This site has expired").isVisible(), true);
   await close();
 });
+
+test("what is drawn in the dark is printed light, and dark again afterwards", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser, { colorScheme: "dark" });
+  await page.goto(`${world.url}/s/${world.tasks.site}/`);
+  const lanes = page.locator("canvas.lanes");
+  await page.locator(".cause .test-link").first().waitFor();
+  const dark = await themeColour(page, "fill-fail");
+  assert.ok((await colours(lanes))[dark] > 20);
+  await page.emulateMedia({ media: "print" });
+  const light = await themeColour(page, "fill-fail");
+  assert.notEqual(light, dark);
+  assert.ok((await colours(lanes))[light] > 20);
+  await page.emulateMedia({ media: "screen" });
+  assert.ok((await colours(lanes))[dark] > 20);
+  // And as the browser itself prints, which draws no further frame.
+  await page.evaluate(() => {
+    addEventListener("beforeprint", () => {
+      const image = /** @type {HTMLCanvasElement} */ (document.querySelector("canvas.lanes"));
+      const copy = /** @type {OffscreenCanvasRenderingContext2D} */ (new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true }));
+      copy.drawImage(image, 0, 0);
+      const { data } = copy.getImageData(0, 0, image.width, image.height);
+      const found = new Set();
+      for (let i = 0; i < data.length; i += 4) found.add(data.slice(i, i + 3).join());
+      document.body.dataset.printed = [...found].join(" ");
+    });
+  });
+  await page.pdf();
+  const printed = ((await page.locator("body").getAttribute("data-printed")) ?? "").split(" ");
+  assert.ok(printed.includes(light) && !printed.includes(dark), "the paper's colours alone");
+  assert.ok((await colours(lanes))[dark] > 20);
+  assert.deepEqual(troubles, []);
+  await close();
+});

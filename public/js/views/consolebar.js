@@ -38,7 +38,7 @@ export function makeConsoleBar({ onWant, onStep, onLines, copyText, copyLink, ti
   const toggle = (label, title, act) => h("button", { type: "button", class: C.buttonQuiet, "aria-pressed": "false", "aria-label": title, title, onclick: (/** @type {Event} */ event) => act(/** @type {Element} */ (event.currentTarget).getAttribute("aria-pressed") !== "true") }, label);
   const exact = toggle("Aa", "Capitals count", (on) => onWant({ exact: on }));
   const pattern = toggle(".*", "Regular expression", (on) => onWant({ pattern: on }));
-  const only = toggle("Only these", "Show only the lines with it", (on) => onWant({ only: on }));
+  const only = toggle("Only these", "Only these: show only the lines with it", (on) => onWant({ only: on }));
   const limited = toggle("Timeline's range", "Show only what was written during the timeline's range", (on) => onWant({ limited: on }));
   limited.hidden = !timed;
   const level = h("select", { "aria-label": "Least level of lines", onchange: () => onWant({ level: level.value }) }, ...LEVELS.map(([value, label]) => h("option", { value }, label)));
@@ -52,7 +52,7 @@ export function makeConsoleBar({ onWant, onStep, onLines, copyText, copyLink, ti
   });
   const picked = h("span", { class: C.consolePicked, hidden: true });
   const pickedName = h("b", null);
-  picked.append(pickedName, copyButton("Copy text", copyText, "Copy the selected lines"), copyButton("Copy link", copyLink, "Copy a link to the selected lines"));
+  picked.append(pickedName, copyButton("Copy text", copyText, "Copy text: copy the selected lines"), copyButton("Copy link", copyLink, "Copy link to the selected lines"));
   const element = h(
     "div",
     { class: C.consoleBar, role: "search" },

@@ -126,7 +126,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     "div",
     { class: C.toolbar },
     ...filter.elements,
-    h("span", { class: C.toolbarEnd }, zones.element, folding.element, metrics.element, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Show the whole run (0)", () => timeline.fit())),
+    h("span", { class: C.toolbarEnd }, zones.element, folding.element, metrics.element, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Fit the whole run (0)", () => timeline.fit())),
   );
   const element = h(
     "div",

@@ -14,6 +14,9 @@ const NAMES = ["surface", "ink", "muted", "line", "accent", "dim", "focus", "fil
 
 const DARK = "(prefers-color-scheme: dark)";
 
+/** Paper is light; the style sheet says so only while the page is laid out for it, which is too late to draw. */
+let printing = false;
+
 /** @returns {Theme} */
 export function readTheme() {
   const style = getComputedStyle(document.documentElement);
@@ -31,9 +34,9 @@ export function readTheme() {
   return { css, full, band };
 }
 
-/** What the page is shown in, by the system or by the person's choice. @param {CSSStyleDeclaration} style of the root */
+/** What the page is shown in, by the system or by the person's choice, and not on paper. @param {CSSStyleDeclaration} style of the root */
 function isDark(style) {
-  return style.colorScheme === "dark" || (style.colorScheme !== "light" && matchMedia(DARK).matches);
+  return !printing && (style.colorScheme === "dark" || (style.colorScheme !== "light" && matchMedia(DARK).matches));
 }
 
 /** The colour that light-dark(#rrggbb, #rrggbb) stands for. @param {string} value @param {boolean} dark */
@@ -50,16 +53,23 @@ export function pixel(hex) {
 }
 
 /**
- * Call when the page turns light or dark: the system did, or the person chose.
- * @param {() => void} changed
+ * Call when the page turns light or dark: the system did, the person chose, or it goes to paper.
+ * @param {() => void} changed draws at once: a page that is printed gets no other frame
  * @returns {() => void} to call no longer
  */
 export function onThemeChange(changed) {
-  const dark = matchMedia(DARK);
-  dark.addEventListener("change", changed);
-  document.addEventListener("schemechange", changed);
-  return () => {
-    dark.removeEventListener("change", changed);
-    document.removeEventListener("schemechange", changed);
+  const forget = new AbortController();
+  const { signal } = forget;
+  const paper = matchMedia("print");
+  /** @param {boolean} now */
+  const print = (now) => {
+    printing = now;
+    changed();
   };
+  matchMedia(DARK).addEventListener("change", changed, { signal });
+  document.addEventListener("schemechange", changed, { signal });
+  paper.addEventListener("change", () => print(paper.matches), { signal });
+  addEventListener("beforeprint", () => print(true), { signal });
+  addEventListener("afterprint", () => print(false), { signal });
+  return () => forget.abort();
 }

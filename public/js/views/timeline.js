@@ -189,7 +189,7 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
   sizes.observe(plot);
   const forgetTheme = onThemeChange(() => {
     scene.theme = readTheme();
-    schedule();
+    draw();
   });
 
   return {
