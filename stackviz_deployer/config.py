@@ -20,7 +20,7 @@ import yaml
 from attrs import Factory, frozen
 
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import GerritServer, Limits, Retention, ZuulServer
+from stackviz_deployer.model import Connections, GerritServer, Limits, Rates, Retention, ZuulServer
 
 DEFAULT_HTTP = "tcp:5000:interface=127.0.0.1"
 DEFAULT_JJB = "project-config/jenkins/jobs"
@@ -85,6 +85,10 @@ class Config:
     access_log: Literal["off", "routes", "full"] = "off"
     """A line in the log for each answer: with its route, or with its path and the client's address, too."""
     retention: Retention = Factory(Retention)
+    proxies: tuple[str, ...] = ()
+    """CIDRs, or ``unix``, whose X-Forwarded-For is believed."""
+    rates: Rates = Factory(Rates)
+    connections: Connections = Factory(Connections)
 
 
 def load(
@@ -182,9 +186,9 @@ def _path(key: str, value: object) -> Path:
     return Path(_text(key, value))
 
 
-def _count(key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{key}: a whole number of at least 1 is needed, not {value!r}")
+def _count(key: str, value: object, *, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{key}: a whole number of at least {least} is needed, not {value!r}")
     return value
 
 
@@ -321,6 +325,24 @@ def _retention(key: str, value: object) -> Retention:
     return Retention(**values)
 
 
+def _proxy(key: str, value: object) -> str:
+    return "unix" if value == "unix" else _network(key, value)
+
+
+def _rates(key: str, value: object) -> Rates:
+    data = _mapping(key, value, set(attrs.fields_dict(Rates)))
+    return Rates(**{name: _count(f"{key}.{name}", entry, least=0) for name, entry in data.items()})
+
+
+def _connections(key: str, value: object) -> Connections:
+    data = _mapping(key, value, set(attrs.fields_dict(Connections)))
+    values: dict[str, Any] = {}
+    for name, entry in data.items():
+        reader = _seconds if name == "slow_seconds" else _count
+        values[name] = reader(f"{key}.{name}", entry)
+    return Connections(**values)
+
+
 _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "http": _http,
     "state_dir": _path,
@@ -337,4 +359,7 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "metrics": _text,
     "access_log": _access_log,
     "retention": _retention,
+    "proxies": lambda key, value: _list(key, value, _proxy),
+    "rates": _rates,
+    "connections": _connections,
 }

@@ -42,6 +42,22 @@ class RequestTooLargeError(StackvizError):
     code = "request-too-large"
 
 
+class RateLimitedError(StackvizError):
+    """A client asks for costly things too often."""
+
+    code = "rate-limited"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class HostUnknownError(StackvizError):
+    """The request's Host is no name of this server."""
+
+    code = "host-unknown"
+
+
 class TooManyUploadsError(StackvizError):
     """Too many files are being sent, or wait to be read."""
 

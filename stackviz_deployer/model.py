@@ -285,6 +285,27 @@ class Limits:
 
 
 @frozen(kw_only=True)
+class Connections:
+    """How many clients may be served at once, and how slow each may be."""
+
+    total: int = 2000
+    client: int = 200
+    """Of one address (IPv6: of one /64)."""
+    events: int = 500
+    """Event streams."""
+    slow_seconds: float = 30.0
+
+
+@frozen(kw_only=True)
+class Rates:
+    """Calls a minute of one client, with bursts of as many; 0: no limit."""
+
+    list: int = 60
+    scrape: int = 30
+    upload: int = 10
+
+
+@frozen(kw_only=True)
 class Upload:
     """What somebody sent in place of a URL: one body, as it came, not yet looked into."""
 

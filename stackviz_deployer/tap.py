@@ -122,9 +122,11 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.store.uploads import UploadStore  # noqa: PLC0415
     from stackviz_deployer.web.api import Api  # noqa: PLC0415
     from stackviz_deployer.web.blobs import FileThreads  # noqa: PLC0415
+    from stackviz_deployer.web.clients import Clients  # noqa: PLC0415
     from stackviz_deployer.web.health import Health  # noqa: PLC0415
     from stackviz_deployer.web.site import make_site  # noqa: PLC0415
     from stackviz_deployer.web.static import packaged_public  # noqa: PLC0415
+    from stackviz_deployer.web.throttle import Throttle  # noqa: PLC0415
     from stackviz_deployer.web.upload import Reception  # noqa: PLC0415
 
     package = resources.files("stackviz_deployer")
@@ -193,7 +195,11 @@ def build(config: Config, reactor: Any) -> IService:
         limits=config.limits,
         meters=meters,
     )
-    reception = Reception(uploads, config.limits.upload_bytes)
+    clients = Clients(config.proxies)
+    throttle = Throttle(config.rates, clients=clients, clock=reactor, meters=meters)
+    reception = Reception(
+        uploads, config.limits.upload_bytes, clients=clients, throttle=throttle, meters=meters
+    )
 
     def probe() -> Mapping[str, Any]:
         parts = {"queue": queue.health(), "workers": cpu.health(), "sites": sweeper.health()}
@@ -209,6 +215,10 @@ def build(config: Config, reactor: Any) -> IService:
             in_thread=threads.run,
             clock=reactor,
             version=__version__,
+            clients=clients,
+            throttle=throttle,
+            meters=meters,
+            event_streams=config.connections.events,
         ),
         health=Health(version=__version__, probe=probe),
         tasks=queue,
@@ -218,6 +228,8 @@ def build(config: Config, reactor: Any) -> IService:
         reactor=reactor,
         meters=meters,
         access_log=config.access_log,
+        clients=clients,
+        connections=config.connections,
     )
     daemon = Staged(reactor)
     for child in (

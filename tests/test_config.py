@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.config import Config, load, parse_size
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import Limits, Retention, ZuulServer
+from stackviz_deployer.model import Connections, Limits, Rates, Retention, ZuulServer
 from stackviz_deployer.net.hosts import AllowedHosts
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "etc" / "stackviz-deployer.yaml"
@@ -30,7 +30,8 @@ class LoadTests(SynchronousTestCase):
 
     def test_example_shows_every_key(self) -> None:
         text = EXAMPLE.read_text(encoding="utf-8")
-        for name in [*attrs.fields_dict(Config), *attrs.fields_dict(Limits)]:
+        parts = (Config, Limits, Rates, Connections)
+        for name in [name for part in parts for name in attrs.fields_dict(part)]:
             self.assertIn(f"{name}:", text)
 
     def test_defaults(self) -> None:
@@ -42,6 +43,9 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(config.limits.artifact_bytes, 512 * 1024 * 1024)
         self.assertEqual(config.limits.upload_bytes, 256 * 1024 * 1024)
         self.assertEqual(config.gerrits[0].aliases, ("review.openstack.org",))
+        self.assertEqual(config.rates, Rates(list=60, scrape=30, upload=10))
+        self.assertEqual(config.connections, Connections(total=2000, client=200, events=500, slow_seconds=30))
+        self.assertEqual(config.proxies, ())
 
     def test_a_clone_of_project_config_is_found(self) -> None:
         cwd = Path(self.mktemp()).absolute()
@@ -106,6 +110,13 @@ class LoadTests(SynchronousTestCase):
             self.assertTrue(config.log_hosts)
             AllowedHosts(config.log_hosts)
 
+    def test_what_clients_may(self) -> None:
+        config = self.load_text(
+            "proxies: [127.0.0.1, '2001:db8::/64', unix]\nrates: {list: 0}\nconnections: {client: 3}"
+        )
+        self.assertEqual(config.proxies, ("127.0.0.1/32", "2001:db8::/64", "unix"))
+        self.assertEqual((config.rates, config.connections), (Rates(list=0), Connections(client=3)))
+
     def test_resolve(self) -> None:
         config = self.load_text("resolve: {Logs.openstack.org: '127.0.0.1:8080', a.b: '[::1]:80'}")
         self.assertEqual(config.resolve, {"logs.openstack.org": "127.0.0.1:8080", "a.b": "[::1]:80"})
@@ -147,6 +158,11 @@ class LoadTests(SynchronousTestCase):
             ("retention: {bytes: much}", "retention.bytes"),
             ("retention: {weeks: 1}", "'weeks'"),
             ("retention: 7", "retention"),
+            ("proxies: [proxy.example.org]", "proxies[0]"),
+            ("rates: {list: -1}", "rates.list"),
+            ("rates: {status: 1}", "'status'"),
+            ("connections: {total: 0}", "connections.total"),
+            ("connections: {slow_seconds: 0}", "connections.slow_seconds"),
             ("stackviz: 'https://x/'", "stackviz"),
             ("- a", "mapping"),
             ("a: [", "not YAML"),

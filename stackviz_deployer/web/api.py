@@ -25,16 +25,18 @@ from stackviz_deployer.errors import (
     TaskFailedError,
     TaskNotReadyError,
 )
-from stackviz_deployer.interfaces import BlobStore, Keeper, Lookup, Tasks
+from stackviz_deployer.interfaces import BlobStore, Keeper, Lookup, Meters, Tasks
 from stackviz_deployer.model import Artifact, ArtifactId, Task, TaskId, TaskState
 from stackviz_deployer.web import body, documents
 from stackviz_deployer.web.blobs import FileSender, InThread, whole
+from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.errors import fail
 from stackviz_deployer.web.events import EventStreams
 from stackviz_deployer.web.looking import LINES, tell_look_up
 from stackviz_deployer.web.negotiate import accepts
 from stackviz_deployer.web.observe import observe
 from stackviz_deployer.web.static import StaticFile
+from stackviz_deployer.web.throttle import Throttle
 from stackviz_deployer.web.upload import Reception
 
 MAX_SPAN = 256
@@ -63,6 +65,10 @@ class Api:
         in_thread: InThread,
         clock: IReactorTime,
         version: str,
+        clients: Clients,
+        throttle: Throttle,
+        meters: Meters,
+        event_streams: int,
     ) -> None:
         self._lookup = lookup
         self._tasks = tasks
@@ -71,8 +77,9 @@ class Api:
         self._reception = reception
         self._in_thread = in_thread
         self._clock = clock
-        self._files = FileSender(in_thread, clock)
-        self._events = EventStreams(tasks, clock)
+        self._files = FileSender(in_thread)
+        self._throttle = throttle
+        self._events = EventStreams(tasks, clock, most=event_streams, clients=clients, meters=meters)
         self._openapi = StaticFile.of(openapi_json(version), "application/json")
 
     @app.handle_errors(Exception)  # type: ignore[arg-type]  # Klein means IRequest; ours are Requests
@@ -82,6 +89,7 @@ class Api:
     @app.route("/list", methods=["POST"])
     async def list_jobs(self, request: Request) -> bytes | None:
         q = body.text(body.read_object(request), "q")
+        self._throttle.take("list", request)
         if accepts(request, LINES):
             await tell_look_up(request, self._lookup, q, self._clock)
             return None
@@ -94,6 +102,7 @@ class Api:
         if "url" in entry and entry["url"] is None:
             raise NotScrapableError("this build has no log directory that could be scraped" + _reason(entry))
         url = body.text(entry, "url")
+        self._throttle.take("scrape", request)
         # a client that hangs up must not leave a task half made
         work = Deferred.fromCoroutine(self._tasks.submit(url, force=force))
         outcome = await observe(work, "submitting a scrape")

@@ -10,8 +10,7 @@ from typing import Protocol, TypeVar
 from isal import isal_zlib
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeoutError
-from twisted.internet.interfaces import IPushProducer, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
@@ -31,8 +30,6 @@ T = TypeVar("T")
 
 READ_BYTES = 128 * 1024
 PLAIN_BYTES = 256 * 1024
-STALL_S = 60.0
-"""A client that takes nothing for so long is dropped."""
 IMMUTABLE = b"public, max-age=31536000, immutable"
 
 # What a browser shows without interpreting it.  Anything else is only offered for saving.
@@ -134,9 +131,8 @@ class _Inflated:
 class _Transfer:
     """One body on its way to one client."""
 
-    def __init__(self, request: Request, clock: IReactorTime) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
-        self._clock = clock
         self._paused = False
         self._resumed: Deferred[None] | None = None
         self.stopped = False
@@ -159,15 +155,10 @@ class _Transfer:
             resumed.callback(None)
 
     async def room(self) -> bool:
-        """Wait until the client can take more; False when it is gone, or has stalled and was dropped."""
+        """Wait until the client can take more; False when it is gone (the channel drops one that stalls)."""
         if self._paused and not self.stopped:
             self._resumed = Deferred()
-            try:
-                await self._resumed.addTimeout(STALL_S, self._clock)
-            except DeferredTimeoutError:
-                self._resumed = None
-                log.info("dropped a client that read nothing for {seconds} s", seconds=STALL_S)
-                self.drop()
+            await self._resumed
         return not self.stopped
 
     def drop(self) -> None:
@@ -180,9 +171,8 @@ class _Transfer:
 class FileSender:
     """Sends spans of stored gzip files, each under an address whose content never changes."""
 
-    def __init__(self, in_thread: InThread, clock: IReactorTime) -> None:
+    def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
-        self._clock = clock
 
     async def send(self, request: Request, span: BlobSpan, *, tag: str, content_type: str) -> None:
         """Answer ``request`` with ``span``, gzipped or plain as the client takes it.
@@ -207,7 +197,7 @@ class FileSender:
         await observe(pump, "sending a blob")
 
     async def _pump(self, request: Request, span: BlobSpan, *, as_gzip: bool) -> None:
-        transfer = _Transfer(request, self._clock)
+        transfer = _Transfer(request)
         opener: Callable[[BlobSpan], _Source] = _Stored if as_gzip else _Inflated
         source = await self._in_thread(opener, span)
         try:

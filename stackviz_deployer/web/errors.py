@@ -30,11 +30,13 @@ STATUSES: dict[type[errors.StackvizError], int] = {
     errors.DataLostError: 410,
     errors.RequestTooLargeError: 413,
     errors.UnsupportedMediaTypeError: 415,
+    errors.HostUnknownError: 421,
     errors.AddressRefusedError: 422,
     errors.HostNotAllowedError: 422,
     errors.NoArtifactsError: 422,
     errors.NotScrapableError: 422,
     errors.TaskFailedError: 422,
+    errors.RateLimitedError: 429,
     # what a look-up fetched and could not use: another server's fault, not the client's
     errors.ParseError: 502,
     errors.TooLargeError: 502,

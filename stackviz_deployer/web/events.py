@@ -8,12 +8,15 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request
 
 from stackviz_deployer.errors import TooManyStreamsError
-from stackviz_deployer.interfaces import Tasks
+from stackviz_deployer.interfaces import Meters, Tasks
 from stackviz_deployer.model import Task, TaskId
+from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.documents import status
+from stackviz_deployer.web.places import Places
 from stackviz_deployer.web.stream import NewestStream
 
-MAX_STREAMS = 500
+SHARE = 10
+"""One client may hold this part of the streams."""
 
 
 class EventStreams:
@@ -23,19 +26,26 @@ class EventStreams:
     A client that comes back (``Last-Event-ID`` or not) gets the present state likewise.
     """
 
-    def __init__(self, tasks: Tasks, clock: IReactorTime, *, max_streams: int = MAX_STREAMS) -> None:
+    def __init__(
+        self, tasks: Tasks, clock: IReactorTime, *, most: int, clients: Clients, meters: Meters
+    ) -> None:
         self._tasks = tasks
         self._clock = clock
-        self._max_streams = max_streams
-        self._open = 0
+        self._clients = clients
+        self._meters = meters
+        self.places = Places(most, max(1, most // SHARE))
 
     async def serve(self, request: Request, task_id: TaskId) -> None:
         """Answer ``request`` until the task ends or the client goes; the task does not notice either way.
 
         Raises NotFoundError, TooManyStreamsError.
         """
-        if self._open >= self._max_streams:
-            raise TooManyStreamsError("too many pages are watching tasks; ask /api/status instead")
+        client = self._clients.of(request)
+        full = self.places.full(client)
+        if full is not None:
+            self._meters.count("limit_hits", limit="connections.events")
+            whose = "your address watches" if full == "client" else "this server's clients watch"
+            raise TooManyStreamsError(f"{whose} as many tasks as can be; ask /api/status instead")
         stream = NewestStream(request, self._clock, b": still here\n\n")
 
         def push(task: Task) -> None:
@@ -44,7 +54,7 @@ class EventStreams:
                 last=not task.state.working,
             )
 
-        self._open += 1
+        self.places.take(client)
         # watched before asked, so that no change falls between the two
         unwatch = self._tasks.watch(task_id, push)
         try:
@@ -58,4 +68,4 @@ class EventStreams:
         finally:
             unwatch()
             stream.close()
-            self._open -= 1
+            self.places.leave(client)

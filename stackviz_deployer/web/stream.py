@@ -8,18 +8,11 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from stackviz_deployer.web.errors import cut
-
-log = Logger()
-
 HEARTBEAT_S = 15.0
 """Shorter than the idle time-outs of usual proxies (nginx: 60 s)."""
-STALLED_BEATS = 4
-"""After so many heartbeats that a client did not take, it is dropped."""
 
 
 @implementer(IPushProducer)
@@ -34,7 +27,6 @@ class NewestStream:
         self._last = False
         self._flowing = False
         self._started = False
-        self._missed_beats = 0
         self._heart = LoopingCall(self._beat)
         self._heart.clock = clock
         self.done: Deferred[None] = Deferred()
@@ -84,7 +76,6 @@ class NewestStream:
 
     def resumeProducing(self) -> None:
         self._flowing = self._started
-        self._missed_beats = 0
         self._send()
 
     def stopProducing(self) -> None:
@@ -100,11 +91,5 @@ class NewestStream:
             self.done.callback(None)
 
     def _beat(self) -> None:
-        if self._flowing:
-            if self._beat_bytes:
-                self._request.write(self._beat_bytes)
-            return
-        self._missed_beats += 1
-        if self._missed_beats >= STALLED_BEATS:
-            log.info("dropped a stream whose client read nothing")
-            cut(self._request)
+        if self._flowing and self._beat_bytes:
+            self._request.write(self._beat_bytes)

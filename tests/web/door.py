@@ -23,15 +23,28 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
+from stackviz_deployer.model import Connections, Rates
 from stackviz_deployer.store.uploads import UploadStore
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.blobs import FileThreads
+from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.health import Health
 from stackviz_deployer.web.site import DeployerSite, make_site
+from stackviz_deployer.web.throttle import Throttle
 from stackviz_deployer.web.upload import Reception
-from tests.web.fakes import PAGES, FakeBlobs, FakeKeeper, FakeLookup, FakeTasks, at_once, write_tree
+from tests.web.fakes import (
+    PAGES,
+    CountingMeters,
+    FakeBlobs,
+    FakeKeeper,
+    FakeLookup,
+    FakeTasks,
+    at_once,
+    write_tree,
+)
 
 UPLOAD_BYTES = 3 << 20
+FREE = Rates(list=0, scrape=0, upload=0)
 
 
 @attrs.frozen
@@ -94,14 +107,22 @@ class Collector(Protocol):
 class House:
     """A whole site over fakes."""
 
-    def __init__(self, case: Any, clock: Any, in_thread: Any, api_clock: Any = None, **more: Any) -> None:
+    def __init__(
+        self, case: Any, clock: Any, in_thread: Any, api_clock: Any = None, rates: Any = FREE, **more: Any
+    ) -> None:
         self.lookup, self.tasks, self.keeper = FakeLookup(), FakeTasks(), FakeKeeper()
         blobs = Path(case.mktemp())
         blobs.mkdir(parents=True)
         self.blobs = FakeBlobs(blobs)
         self.uploads = UploadStore(blobs.parent, in_thread, upload_bytes=UPLOAD_BYTES)
         self.uploads.startService()
-        reception = Reception(self.uploads, UPLOAD_BYTES)
+        self.meters = CountingMeters()
+        clients = more.setdefault("clients", Clients())
+        connections = more.setdefault("connections", Connections())
+        throttle = Throttle(rates, clients=clients, clock=more.get("reactor", clock), meters=self.meters)
+        reception = Reception(
+            self.uploads, UPLOAD_BYTES, clients=clients, throttle=throttle, meters=self.meters
+        )
         self.api = api = Api(
             lookup=self.lookup,
             tasks=self.tasks,
@@ -111,6 +132,10 @@ class House:
             in_thread=in_thread,
             clock=api_clock or clock,
             version="1.2.3",
+            clients=clients,
+            throttle=throttle,
+            meters=self.meters,
+            event_streams=connections.events,
         )
         public = write_tree(Path(case.mktemp()), PAGES)
         health = Health(version="1.2.3", probe=self.tasks.health)
@@ -123,6 +148,7 @@ class House:
                 "public": public,
                 "stackviz": None,
                 "reactor": clock,
+                "meters": self.meters,
                 **more,
             }
         )
@@ -230,7 +256,8 @@ class SocketCase(TestCase):
 
 def connections() -> list[Any]:
     """The server's ends of all connections."""
-    return [reader for reader in reactor.getReaders() if hasattr(reader, "server")]
+    busy = {*reactor.getReaders(), *reactor.getWriters()}  # one that is paused only writes
+    return [one for one in busy if hasattr(one, "server")]
 
 
 def split(answer: bytes) -> tuple[int, dict[str, str], bytes]:

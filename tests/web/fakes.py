@@ -4,6 +4,7 @@
 import gzip
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,17 @@ class FakeKeeper:
         for one in artifacts:
             if one.blob.hash in self.lost:
                 raise self.lost[one.blob.hash]
+
+
+class CountingMeters:
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        self.counts[",".join([name, *labels.values()])] += int(amount)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        pass
 
 
 class FakeBlobs:

@@ -11,7 +11,8 @@ from twisted.internet.threads import deferToThread
 from stackviz_deployer.errors import QueueFullError, StoreError
 from stackviz_deployer.store import uploads
 from stackviz_deployer.web import upload as door
-from stackviz_deployer.web.site import MAX_BODY, MAX_DRAINED
+from stackviz_deployer.web.channel import MAX_DRAINED
+from stackviz_deployer.web.request import MAX_BODY
 from tests.web.door import UPLOAD_BYTES, SocketCase, connections, split
 
 CLOSE = b"Host: site.example\r\nConnection: close\r\n"

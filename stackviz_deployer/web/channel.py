@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One connection: its head, its deadlines and its pace, under limits that Twisted does not have.
+
+``connections.slow_seconds`` is the measure of all: a head has so long to come in whole, and so
+has an ordinary body; an upload must go on in each such span; a reader must take something of
+what waits for it; and what is left when a connection closes must be gone.  Every refusal is
+ours, with our headers, and its client gets to read it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.interfaces import IDelayedCall, ISSLTransport, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
+
+from stackviz_deployer.web.headers import POLICY, refusal, standing
+
+if TYPE_CHECKING:
+    from stackviz_deployer.web.request import LimitedRequest
+    from stackviz_deployer.web.site import DeployerSite
+
+log = Logger()
+
+MAX_HEAD = 16 * 1024
+"""Bytes of a request's line and headers together; a line of its own over it is a URL too long."""
+MAX_FIELDS = 100
+IDLE_S = 60.0
+"""Between two requests; longer than the time that usual proxies keep theirs (nginx: 60 s) is of no use."""
+LINGER_S = 5.0
+"""A refused client may go on sending for so long, and ...."""
+MAX_DRAINED = 4 << 20
+""".... so many bytes, so that it gets to read the refusal (a close with unread bytes is a reset)."""
+MAX_LENGTH_DIGITS = 18
+
+_STANDING = {
+    (secure, policy): standing(secure=secure, policy=policy) + b"\r\n"
+    for secure in (False, True)
+    for policy in (False, True)
+}
+
+
+class LimitedChannel(HTTPChannel):
+    """HTTP/1.1 of one client."""
+
+    MAX_LENGTH = MAX_HEAD
+    totalHeadersSize = MAX_HEAD
+    maxHeaders = MAX_FIELDS
+
+    site: DeployerSite
+    transport: Any  # TCP's or TLS's: more than ITransport
+    peer: str | None = None
+    """Whose share of the connections this one is; None: nobody's."""
+    accepted_host: bytes | None = None
+    """The Host header that was good for an earlier request."""
+
+    _in_head = False
+    _idle = False
+    _over = False
+    _drained = 0
+    _stalled: IDelayedCall | None = None
+    _counted = False
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._counted = True
+        self.site.places.take(self.peer)
+        self.secure = ISSLTransport.providedBy(self.transport)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._over = True
+        self._watch_reader(on=False)
+        if self._counted:
+            self._counted = False
+            self.site.places.leave(self.peer)
+        super().connectionLost(reason)
+
+    # What comes in.
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._over:
+            self._drained += len(data)
+            if self._drained > MAX_DRAINED:
+                self.transport.abortConnection()
+            return
+        if self._idle and data:
+            self._begin()
+        # past HTTPChannel's own, which grants more time for every byte
+        LineReceiver.dataReceived(self, data)
+
+    def lineReceived(self, line: bytes) -> None:
+        if self._over:
+            return
+        if self._receivedHeaderSize + len(line) > MAX_HEAD:
+            self._refuse_long()
+            return
+        if self._in_head and line[:1] in (b" ", b"\t"):
+            self.turn_away(400, "invalid-request", "a header field may not go on in a second line")
+            return
+        if line and not self._in_head:
+            self._begin()
+            self._in_head = True
+        super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: ARG002  # Twisted's
+        self._refuse_long()
+
+    def headerReceived(self, line: bytes) -> bool:
+        if self._over:
+            return False
+        if self._receivedHeaderCount >= MAX_FIELDS:
+            self.site.meters.count("limit_hits", limit="request_head")
+            self.turn_away(431, "head-too-large", f"a request may have {MAX_FIELDS} header fields")
+            return False
+        return bool(super().headerReceived(line))
+
+    def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
+        # Lengths on which a proxy before us might think otherwise: Twisted lets "identity" pass, and
+        # chunks in HTTP/1.0; and Python's int() gives up on too many digits.
+        doubtful = (
+            self._version != b"HTTP/1.1" or data.lower() != b"chunked"
+            if header == b"Transfer-Encoding"
+            else header == b"Content-Length" and len(data) > MAX_LENGTH_DIGITS
+        )
+        if doubtful:
+            return bool(self._failChooseTransferDecoder())
+        return bool(super()._maybeChooseTransferDecoder(header, data))
+
+    def allHeadersReceived(self) -> None:
+        self._in_head = False
+        if self.length != 0:
+            self.setTimeout(self.site.slow_s)  # anew, for the body
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        if not self._over:
+            super().allContentReceived()
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if not self._over:
+            super().rawDataReceived(data)
+
+    def requestDone(self, request: LimitedRequest) -> None:
+        super().requestDone(request)
+        if self.persistent and not (self._handlingRequest or self._in_head or self._over):
+            self._idle = True
+            self.setTimeout(IDLE_S)
+
+    def _begin(self) -> None:
+        """The time of a request's head runs from its first byte."""
+        if self._idle:
+            self._idle = False
+            self.setTimeout(self.site.slow_s)
+
+    # What goes out.
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        lines = [version, b" ", code, b" ", reason, b"\r\n"]
+        for name, values in headers.getAllRawHeaders():
+            for value in values:
+                lines += (name, b": ", value, b"\r\n")
+        lines.append(_STANDING[self.secure, not headers.hasHeader(POLICY)])
+        self.transport.writeSequence(lines)
+
+    def pauseProducing(self) -> None:
+        """The client does not keep up: nothing more is made for it, nor heard from it."""
+        super().pauseProducing()
+        self.paused = True  # LineReceiver's: or all pipelined requests that have come would be answered
+        self._networkProducer.pauseProducing()
+        self._watch_reader(on=True)
+
+    def resumeProducing(self) -> None:
+        self._watch_reader(on=False)
+        self.paused = False
+        super().resumeProducing()
+        if self._handlingRequest and sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize:
+            self._networkProducer.resumeProducing()
+        if self._buffer:
+            LineReceiver.dataReceived(self, b"")
+
+    def loseConnection(self) -> None:
+        super().loseConnection()
+        self._watch_reader(on=False)
+        if self._abortingCall is None:
+            self._abortingCall = self.callLater(self.site.slow_s, self.forceAbortClient)
+
+    def _watch_reader(self, *, on: bool) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        if on and not self._over:
+            self._stalled = self.callLater(self.site.slow_s, self._reader_stalled)
+
+    def _reader_stalled(self) -> None:
+        self._stalled = None
+        self.forceAbortClient()
+
+    # The end.
+
+    def timeoutConnection(self) -> None:
+        if self._over:
+            self.transport.abortConnection()
+        elif self._idle or not (self._in_head or self.requests or self._buffer):
+            self.loseConnection()
+        elif self.requests and cast("LimitedRequest", self.requests[-1]).keeps_up(self.site.slow_s):
+            self.setTimeout(self.site.slow_s)
+        else:
+            self.site.meters.count("limit_hits", limit="connections.slow_seconds")
+            self.turn_away(408, "too-slow", "the request did not come in in time; send it again")
+
+    def forceAbortClient(self) -> None:
+        """What was written is not taken."""
+        self._abortingCall = None
+        self.site.meters.count("limit_hits", limit="connections.slow_seconds")
+        log.debug("dropped a client that read nothing: {peer}", peer=self.peer)
+        self.transport.abortConnection()
+
+    def turn_away(self, status: int, code: str, message: str) -> None:
+        """Answer what is no request (yet), and close."""
+        if self._over:
+            return
+        log.debug("{peer} was turned away: {code}", peer=self.peer, code=code)
+        self.transport.write(refusal(status, code, message, secure=self.secure))
+        self.linger()
+
+    def linger(self) -> None:
+        """All is said; what still comes is dropped, and then the connection."""
+        if self._over:
+            return
+        self._over = True
+        self._watch_reader(on=False)
+        self.clearLineBuffer()
+        for request in cast("list[LimitedRequest]", self.requests):
+            request.drop_intake()
+        self._networkProducer.resumeProducing()
+        # TLS has no half-close
+        half: Any = None if self.secure else ITCPTransport(self.transport, None)
+        if half is not None:
+            half.unregisterProducer()
+            half.loseWriteConnection()
+        else:
+            self.loseConnection()
+        self.setTimeout(LINGER_S)
+
+    def _refuse_long(self) -> None:
+        if self._in_head:
+            self.turn_away(431, "head-too-large", f"a request's head may have {MAX_HEAD} bytes")
+        else:
+            self.turn_away(414, "uri-too-long", f"an address may have {MAX_HEAD} bytes")
+        self.site.meters.count("limit_hits", limit="request_head")
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.turn_away(400, "invalid-request", "this is no valid request (RFC 9112)")
+
+
+class TurnedAway(Protocol):
+    """A connection over the limit: it is told so, if that costs nothing, and closed."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        if ISSLTransport.providedBy(transport):
+            transport.abortConnection()  # a handshake is what an attacker would like us to pay for
+            return
+        answer = refusal(503, "too-many-connections", self._message, secure=False, retry_after_s=10)
+        transport.write(answer)
+        transport.loseConnection()
