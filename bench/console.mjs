@@ -10,7 +10,7 @@
 //   frame    ms of script, style and layout in a frame of the list, p95 of 120 wheel steps and 40 jumps of the bar
 //   memory   MiB of the tab's process that are its own (private pages in /proc/PID/smaps_rollup) after all of this
 //   search   ms from the last key to the exact count, the wait for further keys included, for: a rare word, a word of
-//            nearly every line, any case; a regular expression; and what they count is compared with the truth
+//            nearly every line, any case; a regular expression; a count that is not the truth ends the run with an error
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { loadavg } from "node:os";
@@ -109,23 +109,24 @@ async function run(site, truth) {
         await field.fill("");
         await page.getByRole("button", { name: "Regular expression" }).click();
       }
-      search.push(await page.evaluate(async ([words, digits]) => {
+      const found = await page.evaluate(async ([words]) => {
         const input = /** @type {HTMLInputElement} */ (document.querySelector(".console-bar input"));
         const note = /** @type {HTMLElement} */ (document.querySelector(".console-note"));
         input.value = words;
         const began = performance.now();
         input.dispatchEvent(new Event("input", { bubbles: true }));
-        await new Promise((done) => {
-          new MutationObserver((_, observer) => {
-            if ((note.textContent ?? "").replace(/\D/g, "").endsWith(digits) && / of /.test(note.textContent ?? "")) {
-              observer.disconnect();
-              done(null);
-            }
+        note.textContent = "";
+        const told = await new Promise((done) => {
+          new MutationObserver(() => {
+            const said = /^[\d, ]+ of ([\d, ]+) lines?$|^(no line has it)$/.exec(note.textContent ?? "");
+            if (said) done(said[1] ?? "0");
           }).observe(note, { childList: true, subtree: true, characterData: true });
-          setTimeout(() => done(null), 20000);
+          setTimeout(() => done("none in 20 s"), 20000);
         });
-        return performance.now() - began;
-      }, [text, String(expected)]));
+        return { ms: performance.now() - began, count: Number(told.replace(/[, ]/g, "")) };
+      }, [text]);
+      if (found.count !== expected) throw new Error(`search for ${text}: ${found.count} lines, but there are ${expected}`);
+      search.push(found.ms);
     }
     return { first, frame, memory: tabMiB(), search };
   } finally {

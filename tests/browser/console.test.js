@@ -118,6 +118,15 @@ test("search counts exactly, steps through the hits, and is in the address", { s
   await close();
 });
 
+test("a link with an expression that is none says so, and shows the lines", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  await page.goto(`${site}#L500&log-find=%28&log-regex`);
+  await page.locator(".console-note.bad-text").waitFor();
+  await row(page, 500).waitFor();
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
 test("an expression that never ends is ended", { skip, timeout: 60000 }, async () => {
   const { page, close } = await openPage(browser);
   await page.goto(`${site}#log-find=${encodeURIComponent("(y+)+$")}&log-regex`);
@@ -218,6 +227,53 @@ test("times lead to the timeline, and its range back to the console", { skip, ti
     const seconds = [...document.querySelectorAll(".line:not(.coming) .line-time")].map((time) => /** @type {HTMLElement} */ (time).title.slice(0, 19)).filter(Boolean).map((date) => Date.parse(`${date.replace(" ", "T")}Z`) / 1000);
     return seconds.length > 3 && Math.max(...seconds) - Math.min(...seconds) <= 31 && document.querySelector(".line-number")?.textContent !== "1";
   });
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("a range is dragged, or made longer with Shift, over lines that are no elements; Ctrl+C copies it", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser, { permissions: ["clipboard-read", "clipboard-write"] });
+  await page.goto(`${site}#log`);
+  await row(page, 2).locator(".line-number").hover();
+  await page.mouse.down();
+  await row(page, 6).locator(".line-number").hover();
+  await page.mouse.up();
+  await page.waitForFunction(() => location.hash.includes("L2-L6"));
+  await page.locator(".console-lines").focus();
+  await page.keyboard.press("End");
+  await row(page, LINES).locator(".line-number").click({ modifiers: ["Shift"] });
+  await page.waitForFunction((last) => location.hash.includes(`L2-L${last}`), LINES);
+  await page.keyboard.press("Control+c");
+  /** @type {string[]} */
+  let copied = [];
+  for (const until = Date.now() + 20000; copied.at(-1) !== lineText(LINES - 1) && Date.now() < until; ) copied = (await page.evaluate(() => navigator.clipboard.readText())).split("\n");
+  assert.equal(copied.length, LINES - 1);
+  assert.deepEqual([copied[0], copied[150000]], [lineText(1), lineText(150001)]);
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => !document.querySelector(".line.selected"));
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("a range that is brushed in the timeline brings the console to its window", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  await page.goto(`${daemon.url}/`);
+  await page.getByRole("link", { name: "Try the sample job" }).click();
+  await page.waitForURL(/\/s\/[^/]+\/$/);
+  await page.goto(`${page.url()}#log-range`);
+  await row(page, 1).waitFor();
+  await page.locator("canvas.lanes").scrollIntoViewIfNeeded();
+  const seen = await page.locator("canvas.lanes").boundingBox();
+  assert.ok(seen);
+  await page.keyboard.down("Shift");
+  await page.mouse.move(seen.x + seen.width * 0.5, seen.y + seen.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(seen.x + seen.width * 0.6, seen.y + seen.height / 2, { steps: 5 });
+  await page.mouse.up();
+  await page.keyboard.up("Shift");
+  await page.waitForFunction(() => /[#&]t=/.test(location.hash));
+  await page.locator("#console").scrollIntoViewIfNeeded();
+  await page.waitForFunction(() => Number(document.querySelector(".line:not(.coming) .line-number")?.textContent) > 1);
   assert.deepEqual(troubles, []);
   await close();
 });

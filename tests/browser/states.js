@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every page in every state that it can be in, for what looks at all of them: axe.test.js and bench/screens.mjs.
-import { spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { upload as send } from "./console.js";
 import { startDaemon, twistd } from "./daemon.js";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -14,6 +17,21 @@ const EMPTY = '<html><title>Index of /</title><h1>Index of /</h1><pre><a href="n
 /** @typedef {import("playwright-core").Page} Page */
 /** @typedef {Awaited<ReturnType<typeof startWorld>>} World */
 /** @typedef {{name: string, open: (page: Page, world: World) => Promise<unknown>}} State */
+
+/** A Zuul build that failed, with levels and colours in its console: an archive. */
+function failedBuild() {
+  const folder = mkdtempSync(join(tmpdir(), "stackviz-zuul-"));
+  const zuul = (/** @type {string} */ kind) => readFileSync(join(ROOT, `tests/fixtures/zuul/job-output.assembled.${kind}`), "utf8");
+  const inks = Array.from({ length: 16 }, (_, n) => `\u001b[${n < 8 ? 30 + n : 82 + n}mink ${n}\u001b[0m`).join(" ");
+  const grounds = Array.from({ length: 8 }, (_, n) => `\u001b[${40 + n}mon ${n}\u001b[33m yellow\u001b[0m`).join(" ");
+  const marks = "\u001b[1mbold\u001b[0m \u001b[3mitalic\u001b[0m \u001b[4munderlined\u001b[0m \u001b[9mstruck\u001b[0m \u001b[7mswapped\u001b[0m \u001b[2mdim\u001b[0m";
+  const lines = [inks, grounds, marks, `ERROR: ${inks}`, `WARNING: ${inks}`, `10 %\r\u001b[32m100 %\u001b[0m ${inks}`, "z".repeat(3000)];
+  writeFileSync(join(folder, "job-output.json"), zuul("json"));
+  writeFileSync(join(folder, "job-output.txt"), zuul("txt") + lines.map((line) => `2026-11-22 09:50:00.000000 | ${line}\n`).join(""));
+  const archive = execFileSync("tar", ["cz", "-C", folder, "."]);
+  rmSync(folder, { recursive: true });
+  return new Uint8Array(archive);
+}
 
 /** A log server: /slow/ never ends, /empty/ has nothing to show, /gone/ lists what is not there, /broken/ holds no test. */
 function startLogs() {
@@ -95,6 +113,7 @@ export async function startWorld() {
     expired,
     cancelled: cancelled.uuid,
     site: await made("sample:gate-tempest-dsvm-full/"),
+    build: new URL(await send(url, "logs.tar.gz", failedBuild())).pathname.split("/")[2],
     broken: await made(`http://${logs.host}/broken/`),
     gone: await made(`http://${logs.host}/gone/`),
     empty: await made(`http://${logs.host}/empty/`),
@@ -140,6 +159,11 @@ export const STATES = [
   { name: "viewer-no-test", open: (page, { url, tasks }) => visit(page, `${url}/s/${tasks.broken}/`, "No test ran") },
   { name: "viewer-keys", open: async (page, world) => { await viewer(page, world); await page.keyboard.press("?"); await page.getByRole("dialog").waitFor(); } },
   { name: "viewer-test", open: async (page, world) => { await viewer(page, world); await page.keyboard.press("n"); await page.locator(".attachment .log-line").first().waitFor(); } },
+  { name: "viewer-console", open: (page, world) => openConsole(page, world, world.tasks.site, "#L1800-L1803") },
+  { name: "viewer-console-failed", open: (page, world) => openConsole(page, world, world.tasks.build, "") },
+  { name: "viewer-console-colours", open: async (page, world) => { await openConsole(page, world, world.tasks.build, "#log"); await page.locator(".console-lines").focus(); await page.keyboard.press("End"); await page.getByText("ink 15").first().waitFor(); } },
+  { name: "viewer-console-search", open: async (page, world) => { await openConsole(page, world, world.tasks.build, "#L3-L5&log-find=ink&log-only"); await page.locator("mark").first().waitFor(); } },
+  { name: "viewer-console-none", open: async (page, world) => { await openConsole(page, world, world.tasks.build, "#log-find=%28&log-regex"); await page.locator(".console-note.bad-text").waitFor(); } },
   { name: "viewer-none-left", open: async (page, world) => { await viewer(page, world); await page.keyboard.press("/"); await page.keyboard.type("nothing is called so"); await page.waitForTimeout(400); } },
 ];
 
@@ -156,4 +180,18 @@ async function viewer(page, { url, tasks }) {
   await page.waitForFunction(() => performance.getEntriesByName("timeline frame").length > 0);
   // What comes after the first frame: the findings last.
   await page.locator(".cause .test-link").first().waitFor();
+}
+
+/**
+ * The console of a site, in sight.
+ * @param {Page} page
+ * @param {World} world
+ * @param {string} task
+ * @param {string} hash
+ */
+async function openConsole(page, { url }, task, hash) {
+  await page.goto(`${url}/s/${task}/${hash}`);
+  await page.locator("#console").scrollIntoViewIfNeeded();
+  await page.locator(".line:not(.coming)").first().waitFor();
+  await page.locator("#console").evaluate((element) => element.scrollIntoView());
 }

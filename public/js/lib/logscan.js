@@ -45,6 +45,15 @@ export function tester({ text, exact, pattern }) {
   return (line) => line.toLowerCase().includes(wanted);
 }
 
+/** An expression comes from an address, too, where nobody saw it refused. @param {Question} question */
+export function isQuestion(question) {
+  try {
+    return Boolean(tester(question));
+  } catch {
+    return false;
+  }
+}
+
 /**
  * @param {Question|null} question null: levels alone
  * @param {number} lines how many there are

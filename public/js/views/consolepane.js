@@ -3,6 +3,7 @@
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { allRows, formatLines, leveledLines, parseLines, someRows } from "../lib/consolelines.js";
+import { isQuestion } from "../lib/logscan.js";
 import { sectionOf } from "../lib/outline.js";
 import { counted, formatCount } from "../lib/ticks.js";
 import { GivenUpError, makeLogSearch } from "../logsearch.js";
@@ -53,6 +54,8 @@ export function makeConsole({ index, data, name, failures }) {
   /** @type {Uint8Array|null} */
   let levels = null;
   let wanted = wantedOf(getState());
+  /** What is marked in the lines. @type {import("../lib/logscan.js").Question|null} */
+  let marked = null;
   /** @type {Span|null} */
   let span = null;
   let turn = 0;
@@ -86,7 +89,7 @@ export function makeConsole({ index, data, name, failures }) {
   const list = makeConsoleList({
     data,
     label: "Lines of the console",
-    look: () => ({ question: question(), zone: getState().zone, origin_ms: getOrigin() }),
+    look: () => ({ question: marked, zone: getState().zone, origin_ms: getOrigin() }),
     onTrouble: (error) => bar.say(`Some lines could not be loaded: ${messageOf(error)}`, true),
     onSight(first, last) {
       if (aim < first || aim > last) aim = -1;
@@ -202,6 +205,8 @@ export function makeConsole({ index, data, name, failures }) {
       bar.show(wanted);
       bar.picked(span ? formatLines(span) : "");
       list.select(span, at >= 0 ? hits[at] : -1);
+      const asked = question();
+      marked = asked && isQuestion(asked) ? asked : null;
       const asks = was.text !== wanted.text || was.exact !== wanted.exact || was.pattern !== wanted.pattern;
       const ranged = before !== null && String(now.range) !== String(before.range);
       if (!before) {

@@ -25,6 +25,12 @@ export function pickLines(box, { span, onPick, onTime, text }) {
     began = event.button === 0 && event.pointerType === "mouse" && !event.shiftKey ? lineOf(event, C.consoleNumber) : -1;
     if (began >= 0) event.preventDefault();
   });
+  // The browser's own selection, which Shift makes longer, too, would be what is copied.
+  box.addEventListener("mousedown", (event) => {
+    if (lineOf(event, C.consoleNumber) < 0) return;
+    event.preventDefault();
+    getSelection()?.removeAllRanges();
+  });
   box.addEventListener("pointerup", (event) => {
     const line = lineOf(event, C.consoleLine);
     if (began >= 0 && line >= 0 && line !== began) onPick([Math.min(began, line), Math.max(began, line)]);

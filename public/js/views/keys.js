@@ -5,7 +5,7 @@ import { byId, h } from "../dom.js";
 
 /** @typedef {{step: (by: 1|-1) => void, zoomBy: (factor: number) => void, fit: () => void, focusFilter: () => void}} Keyed */
 
-/** @type {[string, string][]} */
+/** @type {[keys: string, what: string][]} */
 const SHEET = [
   ["n / p", "next / previous failure"],
   ["+ / -", "zoom in / out"],
@@ -20,13 +20,25 @@ const SHEET = [
   ["click", "a test: its details; the name of a lane: fold it"],
 ];
 
+/** @type {[keys: string, what: string][]} */
+const CONSOLE_SHEET = [
+  ["Enter", "in its search: the next hit; with Shift: the one before"],
+  ["↑ ↓ Space", "in its lines: move, by a line or a page; Home and End: the first and the last"],
+  ["10-20", "in the field of lines: select these, and make a link to them"],
+  ["click", "the number of a line: select it; with Shift, or dragged: a range; its time: show it in the timeline"],
+  ["Ctrl+C", "copy the selected lines, also those out of sight"],
+  ["Esc", "select none"],
+];
+
+/** @param {[keys: string, what: string][]} rows */
+const listOf = (rows) => h("dl", null, ...rows.flatMap(([keys, what]) => [h("dt", null, h("kbd", null, keys)), h("dd", null, what)]));
+
 /**
  * @param {{view: () => Keyed|null, set: (change: {test: string}) => void}} target
  */
 export function bindKeys({ view, set }) {
   const dialog = h("dialog", { class: C.help, "aria-labelledby": "help-title" });
-  const list = h("dl", null, ...SHEET.flatMap(([keys, what]) => [h("dt", null, h("kbd", null, keys)), h("dd", null, what)]));
-  dialog.append(h("h2", { id: "help-title" }, "Keys and gestures"), list, h("button", { type: "button", class: C.button, onclick: () => dialog.close() }, "Close"));
+  dialog.append(h("h2", { id: "help-title" }, "Keys and gestures"), listOf(SHEET), h("h3", null, "Console"), listOf(CONSOLE_SHEET), h("button", { type: "button", class: C.button, onclick: () => dialog.close() }, "Close"));
   document.body.append(dialog);
   byId("help").addEventListener("click", () => dialog.showModal());
 
