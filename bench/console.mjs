@@ -107,6 +107,7 @@ async function run(site, truth) {
     for (const [text, expected, regex] of /** @type {[string, number, boolean][]} */ ([["Failed to spawn", truth.errors, false], ["debug", truth.debug, false], ["req-f[0-9]{3}", truth.pattern, true]])) {
       if (regex) {
         await field.fill("");
+        await field.press("Enter"); // at once, or the click below asks the old words anew
         await page.getByRole("button", { name: "Regular expression" }).click();
       }
       const found = await page.evaluate(async ([words]) => {
