@@ -25,6 +25,9 @@ from stackviz_deployer.model import Connections, GerritServer, Limits, Rates, Re
 DEFAULT_HTTP = "tcp:5000:interface=127.0.0.1"
 DEFAULT_JJB = "project-config/jenkins/jobs"
 MAX_DAYS = 36_500
+MIN_TOKEN = 20
+"""Characters."""
+TOKEN_VARIABLE = "STACKVIZ_ADMIN_TOKEN"  # noqa: S105 - its name, not a token
 _MAX_FILE_BYTES = 1 << 20
 _UNITS = {
     "": 1,
@@ -89,6 +92,8 @@ class Config:
     """CIDRs, or ``unix``, whose X-Forwarded-For is believed."""
     rates: Rates = Factory(Rates)
     connections: Connections = Factory(Connections)
+    admin_token_file: Path | None = None
+    """Who knows what is in it may delete and pin tasks; see ``admin_token``."""
 
 
 def load(
@@ -114,7 +119,7 @@ def load(
     for source in (data, options):
         given.update({key: value for key, value in source.items() if value is not None})
     values = {key: _KEYS[key](key, value) for key, value in given.items()}
-    for key in ("state_dir", "jjb_yaml_path"):
+    for key in ("state_dir", "jjb_yaml_path", "admin_token_file"):
         if key in values:
             values[key] = base / values[key].expanduser()
     if "jjb_yaml_path" not in values and (base / DEFAULT_JJB).is_dir():
@@ -123,6 +128,31 @@ def load(
     if config.stackviz is not None and not config.stackviz.startswith("http:"):
         config = attrs.evolve(config, stackviz=str(base / Path(config.stackviz).expanduser()))
     return config
+
+
+def admin_token(path: Path | None, environ: Mapping[str, str]) -> str | None:
+    """The administrator's token: the file's, else that of ``STACKVIZ_ADMIN_TOKEN``; None = no such calls.
+
+    Raises ConfigError when the file cannot be read, others may read it, or the token is short.
+    """
+    key, token = TOKEN_VARIABLE, environ.get(TOKEN_VARIABLE, "").strip()
+    if path is not None:
+        key = "admin_token_file"
+        try:
+            with path.open(encoding="ascii") as file:
+                if os.fstat(file.fileno()).st_mode & 0o007:
+                    raise ConfigError(f"{key}: everybody may read {path}; chmod o= {path}")
+                token = file.read(_MAX_FILE_BYTES).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{key}: cannot read {path}: {error}") from error
+    elif not token:
+        return None
+    if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"{key}: the token needs at least {MIN_TOKEN} printable characters without blanks, such as"
+            " those of `openssl rand -hex 32`"
+        )
+    return token
 
 
 def stated_limits(config: Config) -> dict[str, float]:
@@ -362,4 +392,5 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "proxies": lambda key, value: _list(key, value, _proxy),
     "rates": _rates,
     "connections": _connections,
+    "admin_token_file": _path,
 }

@@ -193,6 +193,19 @@ class DataLostError(StackvizError):
     code = "data-lost"
 
 
+class UnauthorizedError(StackvizError):
+    """An administrator's call without the administrator's token."""
+
+    code = "unauthorized"
+
+
+class TooManyAttemptsError(StackvizError):
+    """Too many wrong tokens."""
+
+    code = "too-many-attempts"
+    retry_after_s = 60
+
+
 class TaskTimeoutError(StackvizError):
     """The whole scrape took longer than limits.task_seconds."""
 

@@ -24,6 +24,7 @@ from stackviz_deployer.model import (
     BlobSpan,
     Fetched,
     Job,
+    KeptTask,
     ListedFile,
     ParsedArtifact,
     ParseRequest,
@@ -31,6 +32,7 @@ from stackviz_deployer.model import (
     Submitted,
     Task,
     TaskId,
+    TaskState,
     Tree,
     Upload,
 )
@@ -289,6 +291,19 @@ class NoMeters:
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Nothing."""
+
+
+class Admin(Protocol):
+    """What the operator does with tasks."""
+
+    async def listed(self, *, state: TaskState | None, before: int | None, most: int) -> Sequence[KeptTask]:
+        """The newest first, of one state or of all; those behind the one with the number ``before``."""
+
+    async def pin(self, task_id: TaskId, *, pinned: bool) -> KeptTask:
+        """Keep a task whatever its age, or no longer.  Raises NotFoundError."""
+
+    async def delete(self, task_id: TaskId) -> None:
+        """Cancel the task if it works, and forget it with all that it has.  Raises NotFoundError."""
 
 
 class Tasks(Protocol):

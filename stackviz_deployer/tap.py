@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from stackviz_deployer import __version__
-from stackviz_deployer.config import DEFAULT_HTTP, DEFAULT_JJB, Config, load, stated_limits
+from stackviz_deployer.config import DEFAULT_HTTP, DEFAULT_JJB, Config, admin_token, load, stated_limits
 from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.model import Job
 
@@ -102,6 +102,7 @@ def build(config: Config, reactor: Any) -> IService:
     """
     # Klein installs the reactor when it is imported, which must not happen while options are read.
     from stackviz_deployer.cpu import WorkerPool  # noqa: PLC0415
+    from stackviz_deployer.jobs.admin import Administration  # noqa: PLC0415
     from stackviz_deployer.jobs.pipeline import Pipeline  # noqa: PLC0415
     from stackviz_deployer.jobs.queue import JobQueue  # noqa: PLC0415
     from stackviz_deployer.jobs.sweeper import Sweeper  # noqa: PLC0415
@@ -120,6 +121,7 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.store.retention import SqliteRetention  # noqa: PLC0415
     from stackviz_deployer.store.tasks import SqliteTaskStore  # noqa: PLC0415
     from stackviz_deployer.store.uploads import UploadStore  # noqa: PLC0415
+    from stackviz_deployer.web.admin import AdminApi  # noqa: PLC0415
     from stackviz_deployer.web.api import Api  # noqa: PLC0415
     from stackviz_deployer.web.blobs import FileThreads  # noqa: PLC0415
     from stackviz_deployer.web.clients import Clients  # noqa: PLC0415
@@ -136,9 +138,8 @@ def build(config: Config, reactor: Any) -> IService:
     database = Database(config.state_dir / "stackviz.sqlite3", reactor)
     store = SqliteTaskStore(database, now_ms)
     blobs = FileBlobStore(config.state_dir, reactor, held_s=max(HELD_S, 4 * config.limits.task_seconds))
-    sweeper = Sweeper(
-        rows=SqliteRetention(database, now_ms), files=blobs, retention=config.retention, clock=reactor
-    )
+    rows = SqliteRetention(database, now_ms)
+    sweeper = Sweeper(rows=rows, files=blobs, retention=config.retention, clock=reactor)
     cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes, meters=meters)
     fetcher = HttpFetcher(
         reactor,
@@ -193,6 +194,7 @@ def build(config: Config, reactor: Any) -> IService:
         clock=reactor,
         scrapes=config.scrapes,
         limits=config.limits,
+        settled=blobs.settled,
         meters=meters,
     )
     clients = Clients(config.proxies)
@@ -205,6 +207,11 @@ def build(config: Config, reactor: Any) -> IService:
         parts = {"queue": queue.health(), "workers": cpu.health(), "sites": sweeper.health()}
         return {**parts, "reasons": [reason for part in parts.values() for reason in part["reasons"]]}
 
+    token = admin_token(config.admin_token_file, os.environ)
+    admin = None
+    if token is not None:
+        administration = Administration(rows=rows, files=blobs, halt=queue.halt)
+        admin = AdminApi(admin=administration, token=token, clients=clients, clock=reactor)
     site = make_site(
         api=Api(
             lookup=lookup,
@@ -221,6 +228,7 @@ def build(config: Config, reactor: Any) -> IService:
             event_streams=config.connections.events,
         ),
         health=Health(version=__version__, probe=probe),
+        admin=admin,
         tasks=queue,
         reception=reception,
         public=packaged_public(),

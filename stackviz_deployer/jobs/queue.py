@@ -8,7 +8,7 @@ was killed stays ``pending`` in the store and is queued again at the next start.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ from stackviz_deployer.jobs.watchers import Watchers
 from stackviz_deployer.model import (
     Artifact,
     ArtifactId,
+    BlobHash,
     Job,
     Limits,
     Progress,
@@ -100,9 +101,13 @@ class JobQueue(Service):
         clock: IReactorTime,
         scrapes: int,
         limits: Limits,
+        settled: Callable[[Iterable[BlobHash]], None] = lambda _hashes: None,
         meters: Meters | None = None,
     ) -> None:
-        """``scrapes``: tasks at once.  Of ``fetcher`` only ``check`` is used."""
+        """``scrapes``: tasks at once.  Of ``fetcher`` only ``check`` is used.
+
+        ``settled`` is told of blobs that have their rows now.
+        """
         self._store = store
         self._pipeline = pipeline
         self._lookup = lookup
@@ -110,6 +115,7 @@ class JobQueue(Service):
         self._uploads = uploads
         self._clock = clock
         self._scrapes = scrapes
+        self._settled = settled
         self._limits = limits
         self._meters = meters or NoMeters()
         self._background = Background()
@@ -208,6 +214,16 @@ class JobQueue(Service):
     async def _cancel(self, task_id: TaskId, cancel_key: str) -> Task:
         if not fits(cancel_key, await self._store.cancel_hash(task_id)):
             raise CancelRefusedError("this is not the key that was given out when the task was created")
+        return await self._break_off(task_id)
+
+    async def halt(self, task_id: TaskId) -> None:
+        """Cancel a task without its key, and wait until nothing works on it any more; an ended one stays."""
+        running = self._running.get(task_id)
+        await self._break_off(task_id)
+        if running is not None and running.work is not None:
+            await finished([running.work], self._clock, END_S)
+
+    async def _break_off(self, task_id: TaskId) -> Task:
         # In the store first: then a kill finds it cancelled, and a finish that comes later is refused.
         if self._claiming:
             self._cancelled_meanwhile.add(task_id)
@@ -325,6 +341,7 @@ class JobQueue(Service):
 
     async def _record(self, task_id: TaskId, outcome: Outcome) -> Task:
         task = await self._store.finish(task_id, outcome.job, outcome.artifacts, outcome.warnings)
+        self._settled(blob.hash for _, blob in outcome.artifacts)
         self._meters.count("stored_bytes", sum(blob.size for _, blob in outcome.artifacts))
         return task
 
@@ -349,11 +366,9 @@ class JobQueue(Service):
             raise
         except TaskFailedError:  # cancelled in the store, while the results were on their way there
             return None
-        except StoreError:  # its message is for the operator: it names paths
+        except StoreError as error:  # its message is for the operator: it names paths
             log.failure("{task} cannot be stored", task=task.id)
-            return await self._fail(
-                task, StoreError.code, "the server cannot store anything at the moment; its log says why"
-            )
+            return await self._fail(task, StoreError.code, f"{error.reason}; try again later")
         except StackvizError as error:
             return await self._fail(task, error.code, error.message)
         except Exception:  # noqa: BLE001  a defect must not take the queue along

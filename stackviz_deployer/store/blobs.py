@@ -79,8 +79,8 @@ class FileBlobStore(Service):
         # What this process made lately, which is not for the sweep however it is dated; the lock makes
         # "is there" and "is removed" of one blob exclude each other.
         self._renaming = threading.Lock()
-        self._put_s: dict[str, float] = {}
-        """Blobs, and when they were put last."""
+        self._put_s: dict[str, list[float]] = {}
+        """Blobs, and when they were put by those whose rows are not there yet."""
         self._scratches: set[str] = set()
 
     def startService(self) -> None:
@@ -155,6 +155,16 @@ class FileBlobStore(Service):
         """
         return await self._in_thread(self._lost, blobs)
 
+    def settled(self, hashes: Iterable[BlobHash]) -> None:
+        """Each of these, once for each put, has its row now; without this it is held for ``held_s``."""
+        with self._renaming:
+            for name in hashes:
+                puts = self._put_s.get(name)
+                if puts is not None:
+                    puts.pop(0)
+                    if not puts:
+                        del self._put_s[name]
+
     async def remove(self, hashes: Iterable[BlobHash]) -> None:
         """Remove blobs that no artifact names any more, and their indices.
 
@@ -204,7 +214,7 @@ class FileBlobStore(Service):
         blob = BlobHash(name)
         place = self._place(blob)
         with self._renaming:
-            self._put_s[blob] = time.monotonic()
+            self._put_s.setdefault(blob, []).append(time.monotonic())
             there = place.is_file() and place.stat().st_size == size
             if blocks_path is not None:
                 index = self._index_place(blob)
@@ -295,7 +305,8 @@ class FileBlobStore(Service):
         """Forget the puts of long ago: they have their rows by now."""
         before_s = time.monotonic() - self._held_s
         with self._renaming:
-            self._put_s = {name: put_s for name, put_s in self._put_s.items() if put_s >= before_s}
+            held = {name: [put for put in puts if put >= before_s] for name, puts in self._put_s.items()}
+            self._put_s = {name: puts for name, puts in held.items() if puts}
 
     def _remove_stray(self, entry: os.DirEntry[str], name: str) -> int | None:
         with self._renaming:

@@ -117,19 +117,19 @@ class Api:
 
     @app.route("/status", methods=["POST"])
     async def status(self, request: Request) -> bytes:
-        task_id = _task_id(body.text(body.read_object(request), "q"))
+        task_id = task_id_of(body.text(body.read_object(request), "q"))
         return documents.answer(request, documents.status(await self._tasks.get(task_id)))
 
     @app.route("/cancel", methods=["POST"])
     async def cancel(self, request: Request) -> bytes:
         data = body.read_object(request)
-        task_id, key = _task_id(body.text(data, "q")), body.text(data, "cancel_key")
+        task_id, key = task_id_of(body.text(data, "q")), body.text(data, "cancel_key")
         work = Deferred.fromCoroutine(self._tasks.cancel(task_id, key))
         return documents.answer(request, documents.status(await observe(work, "cancelling a task")))
 
     @app.route("/task", methods=["POST"])
     async def task(self, request: Request) -> bytes:
-        task = await self._tasks.get(_task_id(body.text(body.read_object(request), "q")))
+        task = await self._tasks.get(task_id_of(body.text(body.read_object(request), "q")))
         refuse_unfinished(task)
         artifacts = await self._tasks.artifacts(task.id)
         await self._keeper.check(task.id, artifacts)
@@ -144,7 +144,7 @@ class Api:
 
     @app.route("/events/<task_id>", methods=["GET"])
     async def events(self, request: Request, task_id: str) -> None:
-        await self._events.serve(request, _task_id(task_id))
+        await self._events.serve(request, task_id_of(task_id))
 
     @app.route("/blob/<artifact_id>", methods=["GET"])
     async def blob(self, request: Request, artifact_id: str) -> None:
@@ -217,7 +217,8 @@ def refuse_unfinished(task: Task) -> None:
         raise TaskFailedError(task.message or f"this scrape ended as {task.state.value}")
 
 
-def _task_id(text: str) -> TaskId:
+def task_id_of(text: str) -> TaskId:
+    """Raises NotFoundError for what cannot be one."""
     if not _ID.fullmatch(text):
         raise NotFoundError("there is no such task")
     return TaskId(text)

@@ -9,7 +9,7 @@ import orjson
 from attrs import asdict
 from twisted.web.server import Request
 
-from stackviz_deployer.model import Answer, Artifact, Submitted, Task
+from stackviz_deployer.model import Answer, Artifact, KeptTask, Submitted, Task
 
 
 def answer(request: Request, data: Any, status: int = 200) -> bytes:
@@ -75,6 +75,19 @@ def task(done: Task, artifacts: list[dict[str, Any]]) -> dict[str, Any]:
         "artifacts": artifacts,
         "warnings": list(done.warnings),
         "scraped_ms": done.finished_ms,
+    }
+
+
+def kept(one: KeptTask) -> dict[str, Any]:
+    """An entry of ``/api/admin/tasks``: as in ``/api/status``, and what is kept of it."""
+    return {
+        **status(one.task),
+        "number": one.number,
+        "pinned": one.pinned,
+        "used_ms": one.used_ms,
+        "expired_ms": one.expired_ms,
+        "artifacts": one.artifacts,
+        "bytes": one.bytes,
     }
 
 

@@ -22,6 +22,7 @@ STATUSES: dict[type[errors.StackvizError], int] = {
     errors.WorkerDiedError: 500,
     errors.InvalidRequestError: 400,
     errors.QueryNotUnderstoodError: 400,
+    errors.UnauthorizedError: 401,
     errors.ForeignOriginError: 403,
     errors.CancelRefusedError: 403,
     errors.NotFoundError: 404,
@@ -37,6 +38,7 @@ STATUSES: dict[type[errors.StackvizError], int] = {
     errors.NotScrapableError: 422,
     errors.TaskFailedError: 422,
     errors.RateLimitedError: 429,
+    errors.TooManyAttemptsError: 429,
     # what a look-up fetched and could not use: another server's fault, not the client's
     errors.ParseError: 502,
     errors.TooLargeError: 502,

@@ -17,6 +17,7 @@ from twisted.web.server import Request, Site
 from stackviz_deployer.errors import NotFoundError
 from stackviz_deployer.interfaces import Meters, NoMeters, Tasks
 from stackviz_deployer.model import Connections
+from stackviz_deployer.web.admin import AdminApi
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.channel import LimitedChannel, TurnedAway
 from stackviz_deployer.web.clients import Clients
@@ -49,9 +50,12 @@ _TURNED_AWAY = {
 class Root(Resource):
     """Mounts everything by the first piece of the path."""
 
-    def __init__(self, *, api: Api, health: Health, sites: Sites, public: StaticTree) -> None:
+    def __init__(
+        self, *, api: Api, admin: AdminApi | None, health: Health, sites: Sites, public: StaticTree
+    ) -> None:
         super().__init__()
         self._api = api.app.resource()
+        self._admin = None if admin is None else admin.app.resource()
         self._health = health.app.resource()
         self._sites = sites
         self._public = public
@@ -60,6 +64,9 @@ class Root(Resource):
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         rest = request.postpath or []
+        if path == b"api" and self._admin is not None and rest[:1] == [b"admin"]:
+            request.prepath, request.postpath = [path, rest[0]], rest[1:]
+            return _if_text(self._admin, request)
         if path == b"api":
             return _if_text(self._api, request)
         if path in UNPREFIXED or path == b"health":
@@ -175,6 +182,7 @@ def make_site(
     health: Health,
     tasks: Tasks,
     reception: Reception,
+    admin: AdminApi | None = None,
     public: Path,
     stackviz: str | None,
     reactor: IReactorTime,
@@ -188,7 +196,8 @@ def make_site(
 
     ``public`` is the directory of our pages (``static.packaged_public()``).  ``stackviz`` is
     a StackViz build directory, the ``http://`` address of its dev server, or None for the
-    built-in viewer.  ``agent`` asks the dev server (default: one of the reactor's own).
+    built-in viewer; ``admin``: None = there are no such calls.  ``agent`` asks the dev server
+    (default: one of the reactor's own).
     Raises ConfigError when a directory cannot be used.
     """
     pages = StaticTree.load(public)
@@ -199,7 +208,13 @@ def make_site(
         viewer = StackvizProxy(stackviz, agent or _agent(reactor), reactor)
     else:
         viewer = StackvizBuild(StaticTree.load(Path(stackviz)))
-    root = Root(api=api, health=health, sites=Sites(tasks=tasks, public=pages, viewer=viewer), public=pages)
+    root = Root(
+        api=api,
+        admin=admin,
+        health=health,
+        sites=Sites(tasks=tasks, public=pages, viewer=viewer),
+        public=pages,
+    )
     return DeployerSite(
         root,
         reception=reception,

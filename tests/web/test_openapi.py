@@ -8,6 +8,7 @@ import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer import errors
+from stackviz_deployer.web.admin import AdminApi
 from stackviz_deployer.web.api import Api, openapi_json
 from stackviz_deployer.web.errors import STATUSES
 from stackviz_deployer.web.health import Health
@@ -17,7 +18,7 @@ DOCUMENT = orjson.loads(openapi_json("1.2.3"))
 
 def routes() -> set[tuple[str, str]]:
     found = set()
-    for prefix, app in (("/api", Api.app), ("", Health.app)):
+    for prefix, app in (("/api", Api.app), ("/api/admin", AdminApi.app), ("", Health.app)):
         for rule in app.url_map.iter_rules():
             path = prefix + re.sub(r"<(\w+)>", r"{\1}", rule.rule)
             found |= {(path, method.lower()) for method in rule.methods - {"HEAD"}}
@@ -34,6 +35,16 @@ class DocumentTests(SynchronousTestCase):
         }
         self.assertEqual(documented, routes())
         self.assertIn(("/api/blob/{artifact_id}/blocks/{span}", "get"), documented)
+
+    def test_what_changes_something(self) -> None:
+        """Besides asking (POSTs that only read) there are scrape, cancel, upload, and the administrator's."""
+        changing = {(path, method) for path, method in routes() if method != "get"}
+        asking = {("/api/list", "post"), ("/api/status", "post"), ("/api/task", "post")}
+        admin = {(path, method) for path, method in changing if path.startswith("/api/admin/")}
+        rest = changing - asking - admin
+        self.assertEqual(rest, {(f"/api/{name}", "post") for name in ("scrape", "cancel", "upload")})
+        for path, method in admin:
+            self.assertEqual(DOCUMENT["paths"][path][method]["security"], [{"admin": []}])
 
     def test_path_parameters_are_declared(self) -> None:
         for path, item in DOCUMENT["paths"].items():
