@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The daemon's HTTP API as functions.  Every failure is an ApiError whose message can be shown to a person.
+import { send } from "./source.js";
 
 /** @typedef {import("./lib/types.js").BlockIndex} BlockIndex */
 /** @typedef {import("./lib/types.js").Status} Status */
@@ -25,7 +26,7 @@ export class ApiError extends Error {
 export async function request(path, options) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await send(path, options);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError("The server cannot be reached. Check that it runs and that you are online, then try again.", 0, "unreachable");

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the page of a task surely needs from the server, asked for while its other scripts are still on their way: this
-// one is run as soon as it and its two imports are there.
+// one is run as soon as it and its imports are there.
 import { blobJson, blobText, task } from "./api.js";
 import { arrangeArtifacts } from "./lib/runs.js";
+import { siteId } from "./source.js";
 
-export const uuid = /^\/s\/([^/]+)/.exec(location.pathname)?.[1] ?? "";
+export const uuid = siteId() ?? "";
 
 /** Answers that nobody has taken yet, by what was asked. @type {Map<string, Promise<any>>} */
 const waiting = new Map();

@@ -3,6 +3,7 @@
 import { blockIndex, blockText } from "./api.js";
 import { blockAtTime, consoleLines, dateMs } from "./lib/consolelines.js";
 import { blocksOf } from "./lib/blocks.js";
+import { wholeOf } from "./worker.js";
 
 /** @typedef {import("./lib/consolelines.js").ConsoleLine} ConsoleLine */
 
@@ -58,8 +59,8 @@ export function makeConsoleData(id, index) {
   }
 
   return {
-    /** Of the whole text. */
-    url: `/api/blob/${encodeURIComponent(id)}`,
+    /** The whole text, for a thread of its own. */
+    whole: () => wholeOf(id),
     lines: index.lines ?? 0,
     lineAt,
     /** @param {number} line @returns {ConsoleLine|undefined} when it is here already */

@@ -104,9 +104,9 @@ export function svg(viewBox, className, shapes) {
  * @returns {Promise<void>}
  */
 export function sheet(href) {
-  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
+  if (document.getElementById(href)) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const failed = () => reject(new Error(`${href} cannot be loaded`));
-    document.head.append(h("link", { rel: "stylesheet", href, onload: () => resolve(), onerror: failed }));
+    document.head.append(h("link", { id: href, rel: "stylesheet", href, onload: () => resolve(), onerror: failed }));
   });
 }

@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // Questions to a whole console, answered beside the page; the next one ends the one before.
 import { tester } from "./lib/logscan.js";
+import { scanWhole } from "./lib/scanwhole.js";
 import { startWorker } from "./worker.js";
 
 /** Without a sign of life for so long, an expression tries too many ways to fit, or the server is gone. */
 const SILENT_MS = 8000;
+const NO_THREAD = "This browser starts no second thread here, and an expression could make the page hang: search for words.";
 
 /** @typedef {{hits: Uint32Array, levels: Uint8Array, lines: number}} Found */
+/** @typedef {import("./lib/logscan.js").Question} Question */
+/** @typedef {{id: number, question: Question|null, lines: number, resolve: (found: Found) => void, reject: (error: Error) => void, timer: number, tell: (read: number) => void}} Open */
 
 /** The question was given up for another. */
 export class GivenUpError extends Error {}
 
-/** @param {string} url of the console's text */
-export function makeLogSearch(url) {
+/** @param {() => string|Blob} whole the console: its address, or a gzip file */
+export function makeLogSearch(whole) {
   /** @type {Worker|null} */
   let worker = null;
+  /** No thread can be started: words alone are searched for, in slices. */
+  let alone = false;
   let count = 0;
-  /** @type {{id: number, resolve: (found: Found) => void, reject: (error: Error) => void, timer: number, tell: (read: number) => void}|null} */
+  /** @type {Open|null} */
   let open = null;
 
   /** @param {Error} error */
@@ -30,6 +36,36 @@ export function makeLogSearch(url) {
   }
 
   const silence = () => window.setTimeout(() => stop(new Error("It takes too long: the expression tries too many ways to fit, or the server does not answer.")), SILENT_MS);
+
+  /** @param {Open} asked */
+  async function searchHere(asked) {
+    clearTimeout(asked.timer);
+    if (asked.question?.pattern) {
+      stop(new Error(NO_THREAD));
+      return;
+    }
+    try {
+      const found = await scanWhole(whole(), asked.question, asked.lines, async (read) => {
+        asked.tell(read);
+        await new Promise((go) => {
+          setTimeout(go);
+        });
+        if (open !== asked) throw new GivenUpError("another question came");
+      });
+      if (open !== asked) return;
+      open = null;
+      asked.resolve(found);
+    } catch (error) {
+      if (open === asked) stop(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  function withoutThread() {
+    worker?.terminate();
+    worker = null;
+    alone = true;
+    if (open) void searchHere(open);
+  }
 
   function start() {
     const made = startWorker("/js/workers/scan.js");
@@ -46,14 +82,25 @@ export function makeLogSearch(url) {
       if (data.error !== undefined) reject(new Error(data.error));
       else resolve(data.result);
     });
-    made.addEventListener("error", () => stop(new Error("the search could not be started")));
+    made.addEventListener("error", withoutThread);
     return made;
+  }
+
+  /** @param {Open} asked */
+  function send(asked) {
+    try {
+      if (!alone) worker ??= start();
+    } catch {
+      alone = true;
+    }
+    if (worker) worker.postMessage({ id: asked.id, whole: whole(), question: asked.question, lines: asked.lines });
+    else void searchHere(asked);
   }
 
   return {
     stop: () => stop(new GivenUpError("stopped")),
     /**
-     * @param {import("./lib/logscan.js").Question|null} question null: the levels alone
+     * @param {Question|null} question null: the levels alone
      * @param {number} lines
      * @param {(read: number) => void} tell how many bytes were read
      * @returns {Promise<Found>}
@@ -65,13 +112,11 @@ export function makeLogSearch(url) {
         return Promise.reject(new Error(error instanceof Error ? error.message.replace(/^Invalid regular expression: /, "") : String(error)));
       }
       if (open) stop(new GivenUpError("another question came"));
-      worker ??= start();
-      const asked = worker;
       count += 1;
       const id = count;
       return new Promise((resolve, reject) => {
-        open = { id, resolve, reject, tell, timer: silence() };
-        asked.postMessage({ id, url, question, lines });
+        open = { id, question, lines, resolve, reject, tell, timer: silence() };
+        send(open);
       });
     },
   };

@@ -3,6 +3,7 @@
 import { startWorker } from "./worker.js";
 
 const DEADLINE_MS = 2000;
+const NO_THREAD = "This browser starts no second thread here, and expressions could make the page hang. Words can be searched for.";
 
 /** What is wrong with an expression, to be shown. */
 export class PatternError extends Error {}
@@ -32,6 +33,11 @@ export function makeMatcher(texts) {
       open.resolve(data.hits);
       open = null;
     });
+    made.addEventListener("error", () => {
+      const { reject } = open ?? {};
+      stop();
+      reject?.(new PatternError(NO_THREAD));
+    });
     made.postMessage({ texts: texts() });
     return made;
   }
@@ -51,7 +57,11 @@ export function makeMatcher(texts) {
       }
       // Who still works on what is asked no more would keep the next waiting.
       if (open) stop();
-      worker ??= start();
+      try {
+        worker ??= start();
+      } catch {
+        return Promise.reject(new PatternError(NO_THREAD));
+      }
       count += 1;
       const id = count;
       const asked = worker;

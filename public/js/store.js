@@ -87,9 +87,9 @@ export function showTime(from_ms, to_ms) {
   if (!Number.isNaN(origin_ms)) setState({ range: [(from_ms - origin_ms) / 1000, (to_ms - origin_ms) / 1000] });
 }
 
-/** The address at which somebody else sees a state. @param {Partial<ViewState>} [change] */
+/** The address of this page in a state. @param {Partial<ViewState>} [change] */
 export function addressOf(change) {
-  return location.origin + location.pathname + location.search + formatState({ ...state, ...change });
+  return location.href.split("#")[0] + formatState({ ...state, ...change });
 }
 
 addEventListener("popstate", () => {

@@ -47,9 +47,11 @@ async function start() {
     showWarnings([]);
     if (!parts.runs.length) fill(runBox, notice("info", "This job has no test results", parts.consoles.length ? "Its console is below." : null));
     else await showRun();
-    if (!parts.consoles.length && !parts.output) return;
     // The timeline first: what is not needed for it comes after it.
     await view?.drawn;
+    const { showSaving } = await import("./views/save.js");
+    showSaving(byId("job"), task);
+    if (!parts.consoles.length && !parts.output) return;
     const [{ consolesView }] = await Promise.all([import("./views/console.js"), sheet("/css/console.css"), sheet("/css/sgr.css")]);
     fill(consoleBox, consolesView(task.artifacts));
   } catch (error) {
@@ -91,8 +93,8 @@ async function showRun() {
     view.apply(getState(), null);
   } catch (error) {
     if (mine !== loading) return;
-    const again = h("button", { type: "button", class: C.button, onclick: () => void showRun() }, "Try again");
-    fill(runBox, notice("bad", "The test results could not be loaded", messageOf(error), again));
+    const { lackNotice } = await import("./views/lack.js");
+    fill(runBox, lackNotice("bad", "The test results could not be loaded", error, () => void showRun()));
   }
 }
 

@@ -21,6 +21,9 @@ function trusted(path) {
   return policy.createScriptURL(path);
 }
 
+/** A whole artifact, for a worker that reads it by itself. @param {string} id @returns {string|Blob} its address, or a gzip file */
+export const wholeOf = (id) => `/api/blob/${encodeURIComponent(id)}`;
+
 /** @param {string} path of a module of these pages */
 export function startWorker(path) {
   return new Worker(trusted(path), { type: "module" });

@@ -2,6 +2,7 @@
 // Every page in every state that it can be in, for what looks at all of them: axe.test.js and bench/screens.mjs.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -120,16 +121,35 @@ export async function startWorld() {
     upload: await end(upload.uuid),
     slow: (await scrape(`http://${logs.host}/slow/1/`)).uuid,
   };
+  const folder = await mkdtemp(join(tmpdir(), "stackviz-saved-"));
   return {
     url,
     tasks,
+    folder,
     gerrit: gerrit.url,
     silent: slow.url,
     stop: async () => {
       await daemon.stop();
       for (const one of [logs, gerrit, slow]) one.close();
+      await rm(folder, { recursive: true });
     },
   };
+}
+
+/**
+ * Save the site that is shown as one file.
+ * @param {Page} page
+ * @param {string} folder
+ * @returns {Promise<string>} where it lies
+ */
+export async function saveFile(page, folder) {
+  const coming = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Save as one file" }).click();
+  const download = await coming;
+  const file = join(folder, download.suggestedFilename());
+  await download.saveAs(file);
+  await page.getByText(/^Saved/).first().waitFor();
+  return file;
 }
 
 /** @param {string} query */
@@ -164,6 +184,8 @@ export const STATES = [
   { name: "viewer-console-colours", open: async (page, world) => { await openConsole(page, world, world.tasks.build, "#log"); await page.locator(".console-lines").focus(); await page.keyboard.press("End"); await page.getByText("ink 15").first().waitFor(); } },
   { name: "viewer-console-search", open: async (page, world) => { await openConsole(page, world, world.tasks.build, "#L3-L5&log-find=ink&log-only"); await page.locator("mark").first().waitFor(); } },
   { name: "viewer-console-none", open: async (page, world) => { await openConsole(page, world, world.tasks.build, "#log-find=%28&log-regex"); await page.locator(".console-note.bad-text").waitFor(); } },
+  { name: "viewer-save", open: async (page, world) => { await viewer(page, world); await saveFile(page, world.folder); } },
+  { name: "viewer-saved", open: async (page, world) => { await viewer(page, world); await page.goto(`file://${await saveFile(page, world.folder)}`); await page.getByText("A saved site").waitFor(); await page.locator(".cause .test-link").first().waitFor(); } },
   { name: "viewer-none-left", open: async (page, world) => { await viewer(page, world); await page.keyboard.press("/"); await page.keyboard.type("nothing is called so"); await page.waitForTimeout(400); } },
 ];
 

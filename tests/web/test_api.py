@@ -421,6 +421,23 @@ class BlobTests(StubCase):
             self.assertIsNone(reply.header("ETag"))
             self.assertIsNone(reply.header("Content-Encoding"))
 
+    def test_as_it_is_stored(self) -> None:
+        stored = (self.blobs.directory / self.blob.hash).read_bytes()
+        for encoding in ({}, {"Accept_Encoding": "gzip"}):
+            reply = self.get("/api/blob/whole/gzip", **encoding)
+            self.assertEqual((reply.code, reply.wire), (200, stored))
+            self.assertIsNone(reply.header("Content-Encoding"))
+            self.assertEqual(reply.header("Content-Type"), "application/gzip")
+            self.assertEqual(reply.header("Content-Disposition"), "attachment")
+        head = self.ask("HEAD", "/api/blob/whole/gzip", {})
+        self.assertEqual((head.body, head.header("Content-Length")), (b"", str(len(stored))))
+        etag = reply.header("ETag")
+        self.assertEqual(etag, f'"{self.blob.hash}-gzip"')
+        self.assertEqual(self.get("/api/blob/whole/gzip", If_None_Match=str(etag)).code, 304)
+        for artifact, refusal in (("unknown", (404, "not-found")), ("gone", (410, "data-lost"))):
+            reply = self.get(f"/api/blob/{artifact}/gzip")
+            self.assertEqual((reply.code, reply.json["error"]), refusal)
+
     def test_only_known_types_are_shown(self) -> None:
         self.assertEqual(self.get("/api/blob/markup").header("Content-Disposition"), "attachment")
         self.assertIsNone(self.get("/api/blob/whole").header("Content-Disposition"))

@@ -106,6 +106,7 @@ export const C = Object.freeze({
   runMain: "run-main",
   runParts: "run-parts",
   runSide: "run-side",
+  saving: "saving",
   section: "section",
   selected: "selected",
   skeleton: "skeleton",

@@ -10,9 +10,9 @@ import { counted } from "../lib/ticks.js";
 import { getState, onState, setState } from "../store.js";
 import { makeConsole } from "./consolepane.js";
 import { failuresView } from "./consolefailure.js";
-import { messageOf } from "../message.js";
 import { statusBadge } from "./icons.js";
-import { notice, skeleton } from "./notice.js";
+import { lackNotice } from "./lack.js";
+import { skeleton } from "./notice.js";
 
 /** @typedef {import("../lib/types.js").Artifact} Artifact */
 
@@ -65,7 +65,7 @@ export function consolesView(artifacts) {
       fill(failed, failures.length > 0 && failuresView(failures, (failure) => view?.goTo(failure) ?? null));
     } catch (error) {
       if (mine !== loading) return;
-      fill(body, notice("bad", "The console could not be loaded", messageOf(error), h("button", { type: "button", class: C.button, onclick: () => void load() }, "Try again")));
+      fill(body, lackNotice("bad", "The console could not be loaded", error, () => void load()));
     }
   }
 

@@ -7,7 +7,8 @@ import { isQuestion } from "../lib/logscan.js";
 import { sectionOf } from "../lib/outline.js";
 import { counted, formatCount } from "../lib/ticks.js";
 import { GivenUpError, makeLogSearch } from "../logsearch.js";
-import { addressOf, getOrigin, getState, rangeMs, setState, showTime } from "../store.js";
+import { sharedAddressOf } from "../sharing.js";
+import { getOrigin, getState, rangeMs, setState, showTime } from "../store.js";
 import { makeConsoleBar } from "./consolebar.js";
 import { makeConsoleList } from "./consolelist.js";
 import { makeConsoleTree } from "./consoletree.js";
@@ -43,7 +44,7 @@ function spanOf({ more }) {
 export function makeConsole({ index, data, name, failures }) {
   const sections = index.sections ?? [];
   const failedSections = new Set(failures.flatMap((failure) => sectionOf(sections, failure) ?? []));
-  const search = makeLogSearch(data.url);
+  const search = makeLogSearch(data.whole);
   const timed = !Number.isNaN(getOrigin());
   /** Of the whole console, and of which question. @type {Uint32Array} */
   let all = new Uint32Array(0);
@@ -84,7 +85,7 @@ export function makeConsole({ index, data, name, failures }) {
     onStep: step,
     onLines: (lines) => setState({ more: addressed(within(lines)) }),
     copyText: () => (span ? data.text(...span) : Promise.resolve("")),
-    copyLink: () => addressOf({ more: addressed(span) }),
+    copyLink: () => sharedAddressOf({ more: addressed(span) }),
   });
   const list = makeConsoleList({
     data,

@@ -8,11 +8,11 @@ import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
 import { visible } from "../lib/text.js";
 import { formatLength, formatSpan } from "../lib/times.js";
-import { messageOf } from "../message.js";
 import { attachmentView } from "./attachment.js";
 import { copyButton } from "./copy.js";
 import { statusBadge } from "./icons.js";
-import { notice, skeleton } from "./notice.js";
+import { lackNotice } from "./lack.js";
+import { skeleton } from "./notice.js";
 import { sameTimeView } from "./sametime.js";
 
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
@@ -25,10 +25,10 @@ const MOST_TAGS = 20;
  * @param {{tests: TestSet, source: ((ordinal: number, name: string) => Promise<Record<string, string>>)|null,
  *   state: () => ViewState, set: (change: Partial<ViewState>) => void,
  *   onSelect: (test: number) => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void,
- *   linkOf: (test: number) => string, markdownOf: (test: number, traceback: string) => string,
+ *   linkOf: (test: number) => string, sharedLinkOf: (test: number) => string, markdownOf: (test: number, traceback: string) => string,
  *   machineOf: (test: number) => {name: string, label: string, mean: string, peak: string}[]}} options
  */
-export function makeDetails({ tests, source, state, set, onSelect, onStep, onShow, linkOf, markdownOf, machineOf }) {
+export function makeDetails({ tests, source, state, set, onSelect, onStep, onShow, linkOf, sharedLinkOf, markdownOf, machineOf }) {
   const element = h("section", { class: `${C.section} details`, id: "details", tabindex: "-1", hidden: true, "aria-label": "Selected test" });
   let selected = -1;
   /** The text that a comment quotes. */
@@ -59,8 +59,7 @@ export function makeDetails({ tests, source, state, set, onSelect, onStep, onSho
       const found = await source(i, tests.names[i]);
       if (selected === i) attach(body, found);
     } catch (error) {
-      const again = h("button", { type: "button", class: C.button, onclick: () => void show(i) }, "Try again");
-      if (selected === i) fill(body, notice("bad", "The attachments could not be loaded", messageOf(error), again));
+      if (selected === i) fill(body, lackNotice("bad", "The attachments could not be loaded", error, () => void show(i)));
     }
   }
 
@@ -107,7 +106,7 @@ export function makeDetails({ tests, source, state, set, onSelect, onStep, onSho
         "div",
         { class: C.detailSteps },
         h("button", { type: "button", class: C.button, onclick: () => onShow(i) }, "Show in timeline"),
-        copyButton("Copy link", () => linkOf(i)),
+        copyButton("Copy link", () => sharedLinkOf(i)),
         copyButton("Copy as Markdown", () => markdownOf(i, traceback)),
         near("‹ Before on this worker", "Before on this worker: the previous test", before),
         near("After on this worker ›", "After on this worker: the next test", after),

@@ -23,9 +23,9 @@ const SLOWEST = 10;
 
 /**
  * @param {{tests: TestSet, stats: StatsJson|null, zone: () => import("../lib/times.js").Zone, onSelect: (test: number) => void,
- *   linkOf: (test: number) => string, markdownOf: (tests: readonly number[], text: string) => string}} options
+ *   linkOf: (test: number) => string, sharedLinkOf: (test: number) => string, markdownOf: (tests: readonly number[], text: string) => string}} options
  */
-export function makeFailures({ tests, stats, zone, onSelect, linkOf, markdownOf }) {
+export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkOf, markdownOf }) {
   const element = h("div", null);
   /** @type {Map<number, HTMLAnchorElement>} */
   const buttons = new Map();
@@ -65,7 +65,7 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, markdownOf 
   function causeView(cause) {
     const many = cause.tests.length > 1;
     const head = h("div", { class: C.causeHead }, many && h("span", { class: C.causeCount }, `${cause.tests.length} ×`), h("p", { class: C.causeText, title: visible(cause.text.slice(0, 2000)) }, visible(cause.text)));
-    const copying = h("div", { class: C.causeCopy }, copyButton("Copy link", () => linkOf(cause.tests[0]), "Copy link to the first of these failures"), copyButton("Copy as Markdown", () => markdownOf(cause.tests, cause.text), "Copy as Markdown: these failures"));
+    const copying = h("div", { class: C.causeCopy }, copyButton("Copy link", () => sharedLinkOf(cause.tests[0]), "Copy link to the first of these failures"), copyButton("Copy as Markdown", () => markdownOf(cause.tests, cause.text), "Copy as Markdown: these failures"));
     return h("article", { class: C.cause }, head, testList(cause.tests), copying);
   }
 

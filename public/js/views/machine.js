@@ -5,10 +5,9 @@ import { C } from "../lib/classes.js";
 import { parseDstat } from "../lib/dstat.js";
 import { chartsOf, otherCharts, rowAt, sampleRange } from "../lib/metrics.js";
 import { visible } from "../lib/text.js";
-import { messageOf } from "../message.js";
 import { makeChartView } from "./chartview.js";
 import { option } from "./menu.js";
-import { notice } from "./notice.js";
+import { lackNotice } from "./lack.js";
 
 /** @typedef {import("../lib/dstat.js").Dstat} Dstat */
 /** @typedef {import("../lib/metrics.js").Chart} Chart */
@@ -55,8 +54,7 @@ export function makeMachine({ hosts, choice, onHosts, onCharts, changed }) {
     try {
       await Promise.all(names.map(load));
     } catch (error) {
-      const again = h("button", { type: "button", class: C.button, onclick: () => void apply(wantedHosts, wantedKeys) }, "Try again");
-      if (asked === names) fill(trouble, notice("warn", "The machine's measurements could not be loaded", messageOf(error), again));
+      if (asked === names) fill(trouble, lackNotice("warn", "The machine's measurements could not be loaded", error, () => void apply(wantedHosts, wantedKeys)));
     }
     if (asked === names) arrange();
   }

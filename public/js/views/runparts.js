@@ -25,8 +25,8 @@ const IN_BRIEF = ["cpu", "memory", "disk"];
  */
 export function makeRunParts({ tests, stats, details, job, lanes, gaps, side, below, machine, state, set, onSelect, onPick, onClose, onStep, onShow }) {
   const zone = () => state().zone;
-  const { linkOf, markdownOf } = makeTeller({ tests, job, zone });
-  const findings = makeFailures({ tests, stats, zone, onSelect: onPick, linkOf, markdownOf });
+  const { linkOf, sharedLinkOf, markdownOf } = makeTeller({ tests, job, zone });
+  const findings = makeFailures({ tests, stats, zone, onSelect: onPick, linkOf, sharedLinkOf, markdownOf });
   const workers = makeWorkers({ tests, lanes, gaps, zone, hrefOf: addressOf, set });
   const attachments = makeDetails({
     tests,
@@ -37,6 +37,7 @@ export function makeRunParts({ tests, stats, details, job, lanes, gaps, side, be
     onStep,
     onShow,
     linkOf,
+    sharedLinkOf,
     markdownOf: (i, traceback) => markdownOf([i], traceback || (stats?.failures.find((failure) => failure.name === tests.names[i])?.details ?? []).join("\n")),
     machineOf: (i) => {
       const host = machine()?.first();

@@ -3,6 +3,7 @@
 import { failureMarkdown } from "../lib/markdown.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { formatLength, formatSpan } from "../lib/times.js";
+import { sharedAddressOf } from "../sharing.js";
 import { addressOf, getState } from "../store.js";
 import { DEFAULT_STATE } from "../lib/urlstate.js";
 
@@ -11,7 +12,9 @@ import { DEFAULT_STATE } from "../lib/urlstate.js";
  */
 export function makeTeller({ tests, job, zone }) {
   /** A test as it is found without the filters of whoever sends it. @param {number} i */
-  const linkOf = (i) => addressOf({ ...DEFAULT_STATE, group: getState().group, test: tests.names[i] });
+  const alone = (i) => ({ ...DEFAULT_STATE, group: getState().group, test: tests.names[i] });
+  /** @param {number} i */
+  const sharedLinkOf = (i) => sharedAddressOf(alone(i));
 
   /** @param {number} i */
   const told = (i) => ({
@@ -20,11 +23,13 @@ export function makeTeller({ tests, job, zone }) {
     // "Since start" means nothing to who does not see the run.
     when: `${formatSpan(tests.start[i], tests.end[i], zone() === "local" ? "local" : "utc", tests.from_ms)} (${formatLength((tests.end[i] - tests.start[i]) / 1000)})`,
     where: tests.workers[tests.lane[i]],
-    link: linkOf(i),
+    link: sharedLinkOf(i),
   });
 
   return {
-    linkOf,
+    /** @param {number} i */
+    linkOf: (i) => addressOf(alone(i)),
+    sharedLinkOf,
     /** @param {readonly number[]} ids @param {string} text the cause */
     markdownOf: (ids, text) => failureMarkdown(job, ids.map(told), text),
   };

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// One question to a whole console, which is read once and not kept.
+import { makeScan } from "./logscan.js";
+
+const TELL_BYTES = 4e6;
+
+/** @param {string|Blob} whole its address, or a gzip file */
+async function open(whole) {
+  if (whole instanceof Blob) return whole.stream().pipeThrough(new DecompressionStream("gzip"));
+  const answer = await fetch(whole);
+  if (!answer.ok || !answer.body) throw new Error(`the server answered ${answer.status}`);
+  return answer.body;
+}
+
+/**
+ * @param {string|Blob} whole the console: its address, or a gzip file
+ * @param {import("./logscan.js").Question|null} question
+ * @param {number} lines how many there are
+ * @param {(read: number) => unknown} tell how many bytes were read, every few milliseconds of work; it is waited for
+ */
+export async function scanWhole(whole, question, lines, tell) {
+  const reader = (await open(whole)).getReader();
+  try {
+    const scan = makeScan(question, lines);
+    const decoder = new TextDecoder();
+    let read = 0;
+    let told = 0;
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      scan.feed(decoder.decode(part.value, { stream: true }));
+      read += part.value.length;
+      if (read - told > TELL_BYTES) {
+        told = read;
+        await tell(read);
+      }
+    }
+    scan.feed(decoder.decode());
+    return scan.done();
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands where something could not be had.
+import { ApiError } from "../api.js";
+import { h } from "../dom.js";
+import { C } from "../lib/classes.js";
+import { messageOf } from "../message.js";
+import { notice } from "./notice.js";
+
+/**
+ * With a way to try again, unless it is gone for good.
+ * @param {"warn"|"bad"} tone
+ * @param {string} title
+ * @param {unknown} error
+ * @param {() => void} again
+ */
+export function lackNotice(tone, title, error, again) {
+  if (error instanceof ApiError && error.status === 410) return notice("info", title, error.message);
+  return notice(tone, title, messageOf(error), h("button", { type: "button", class: C.button, onclick: again }, "Try again"));
+}
