@@ -52,6 +52,13 @@ class Options(usage.Options):
             f"Job Builder's YAML, to name consoles' scripts (default: $JJB_YAML_PATH, else ./{DEFAULT_JJB})",
         ],
     ]
+    optFlags = [  # noqa: RUF012 - likewise
+        [
+            "check",
+            None,
+            "Say whether the configuration and what it names can be used, then exit (status 0 or 1)",
+        ],
+    ]
     config: Config
 
     def __init__(self) -> None:
@@ -83,6 +90,24 @@ class Options(usage.Options):
             self.config = load(self["config"], given, os.environ)
         except ConfigError as error:
             raise usage.UsageError(error.message) from error
+        if self["check"]:
+            raise SystemExit(_check(self.config))  # before twistd looks for a pid file or goes away
+
+
+def _check(config: Config) -> int:
+    from twisted.internet import reactor  # noqa: PLC0415 - it does not run
+    from twisted.internet.endpoints import serverFromString  # noqa: PLC0415
+
+    from stackviz_deployer.check import Means, check, report  # noqa: PLC0415
+    from stackviz_deployer.cpu import COMMAND  # noqa: PLC0415
+    from stackviz_deployer.store.migrate import load as migrations  # noqa: PLC0415
+
+    means = Means(
+        parse_endpoint=partial(serverFromString, reactor),
+        newest_form=lambda: migrations()[-1].version,
+        worker_command=COMMAND,
+    )
+    return report(check(config, means))
 
 
 def makeService(options: Options) -> IService:
@@ -268,6 +293,8 @@ def _listening(key: str, endpoint: str, site: Any, reactor: Any) -> IService:
     """Raises ConfigError."""
     try:
         return strports.service(endpoint, site, reactor=reactor)
+    except LookupError as error:
+        raise ConfigError(f"{key}: {endpoint!r} needs a socket that systemd hands over; none came") from error
     except (ValueError, TypeError) as error:  # TypeError: too many parts, or one of an unknown name
         raise ConfigError(f"{key}: {endpoint!r} is no endpoint description ({error})") from error
 

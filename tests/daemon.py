@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import yaml
 
@@ -69,22 +69,9 @@ class Daemon:
         if self.instruments:
             command = [sys.executable, str(Path(__file__).with_name("probed.py")), *self.instruments, "--"]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    *prefix,
-                    *command,
-                    "--nodaemon",
-                    "--pidfile=",
-                    "stackviz-deployer",
-                    f"--config={self.config}",
-                    f"--http=tcp:{self.port}:interface=127.0.0.1",
-                    f"--state-dir={self.state}",
-                ],
-                cwd=self.base,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            command += ["--nodaemon", "--pidfile=", "stackviz-deployer", f"--config={self.config}"]
+            command += [f"--http={self.endpoint()}", f"--state-dir={self.state}"]
+            self.process = self.spawn([*prefix, *command], log)
         return self.process
 
     def start(self, *prefix: str) -> None:
@@ -99,6 +86,14 @@ class Daemon:
                     return
             time.sleep(0.05)  # not synchronisation: the poll's pace
         raise AssertionError(f"the daemon did not get ready:\n{self.log.read_text()[-4000:]}")
+
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"tcp:{self.port}:interface=127.0.0.1"
+
+    def spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Run ``command``."""
+        return subprocess.Popen(command, cwd=self.base, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def stop(self) -> int | None:
         """SIGTERM; its exit status."""

@@ -18,6 +18,7 @@ ALLOWED = {
     "trace": set(),
     "log": {"trace"},
     "metrics": {"interfaces"},
+    "check": {"config"},
     "net": {"interfaces"},
     "lookup": {"interfaces"},
     "listing": {"interfaces"},

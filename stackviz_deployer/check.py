@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``twistd stackviz-deployer --check``: are the configuration and the parts it names usable here and now.
+
+Blocking, before any reactor runs; nothing is changed or left behind.  Each part gives one
+line: ``ok``, ``warning`` (the daemon would start) or ``error`` (it would not, or could do
+nothing), and what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from fcntl import LOCK_NB, LOCK_SH, LOCK_UN, flock
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from stackviz_deployer.config import Config
+
+CONNECT_S = 5.0
+"""For one server: the connection and TLS."""
+WORKER_S = 30.0
+LOW_BYTES = 1 << 30
+"""Free room below which a warning is due."""
+
+Verdict = Literal["ok", "warning", "error"]
+
+
+@frozen
+class Finding:
+    """What was found of one part."""
+
+    verdict: Verdict
+    part: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict:8}{self.part}: {self.text}"
+
+
+@frozen(kw_only=True)
+class Means:
+    """What ``check`` asks of the parts that it may not know (tap.py knows them)."""
+
+    parse_endpoint: Callable[[str], object]
+    """Raises ValueError or TypeError."""
+    newest_form: Callable[[], int]
+    """Of the database."""
+    worker_command: Sequence[str]
+    """Starts a parser process."""
+
+
+def check(config: Config, means: Means) -> Iterator[Finding]:
+    """Every part, one after the other; the servers side by side."""
+    state = config.state_dir
+    running = _holder(state / "stackviz.sqlite3.lock")
+    if running is not None:
+        yield Finding(
+            "warning",
+            "state_dir",
+            f"{state} is in use by a running daemon (process {running}); its database and ports are judged"
+            " as that daemon's",
+        )
+    yield from _state_dir(state)
+    yield _database(state / "stackviz.sqlite3", means.newest_form())
+    ours = running is not None
+    for endpoint in config.http:
+        yield _endpoint("http", endpoint, means.parse_endpoint, ours=ours)
+    if config.metrics is not None:
+        yield _endpoint("metrics", config.metrics, means.parse_endpoint, ours=ours)
+    yield _stackviz(config.stackviz)
+    if config.jjb_yaml_path is not None:
+        yield _jjb(config.jjb_yaml_path)
+    yield _worker([*means.worker_command, str(config.limits.memory_bytes), "0", str(os.getpid())])
+    yield from _servers(config)
+
+
+def _holder(lock: Path) -> str | None:
+    """The process id of the daemon that holds the state directory; None without one."""
+    try:
+        fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        flock(fd, LOCK_SH | LOCK_NB)
+        flock(fd, LOCK_UN)
+    except BlockingIOError:
+        return os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+    finally:
+        os.close(fd)
+    return None
+
+
+def _state_dir(state: Path) -> Iterator[Finding]:
+    place = next((one for one in (state, *state.parents) if one.exists()), Path("/"))
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        yield Finding(
+            "error",
+            "state_dir",
+            f"cannot write {place}; give this user the rights to it, or name another (--state-dir)",
+        )
+        return
+    for name in ("blobs", "tmp", "uploads"):
+        part = state / name
+        if part.exists() and not os.access(part, os.W_OK | os.X_OK):
+            yield Finding("error", "state_dir", f"cannot write {part}; give this user the rights to it")
+    room = os.statvfs(place)
+    free = room.f_bavail * room.f_frsize
+    shown = f"{state}, {free / (1 << 30):.1f} GiB free"
+    if free < LOW_BYTES:
+        yield Finding("warning", "state_dir", f"{shown}; make room, or name another (--state-dir)")
+    else:
+        yield Finding("ok", "state_dir", shown)
+
+
+def _database(path: Path, newest: int) -> Finding:
+    if not path.exists():
+        return Finding("ok", "database", f"{path} is made at the first start")
+    # Beside a running daemon, or after a kill, what counts stands in the write-ahead log.  Without
+    # one nothing writes, and "immutable" keeps SQLite from making one.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=CONNECT_S)
+        ) as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        return Finding("error", "database", f"{path}: {error}; put a backup in its place")
+    if found != "ok":
+        return Finding("error", "database", f"{path} is damaged ({found}); put a backup in its place")
+    if version > newest:
+        return Finding(
+            "error",
+            "database",
+            f"{path} was written by a newer release (form {version}, this one knows {newest}); install that",
+        )
+    if version < newest:
+        return Finding("ok", "database", f"form {version}; the next start migrates it to {newest}")
+    return Finding("ok", "database", f"form {version}, undamaged")
+
+
+def _endpoint(key: str, endpoint: str, parse: Callable[[str], object], *, ours: bool) -> Finding:
+    kind, _, rest = endpoint.partition(":")
+    if kind == "systemd":
+        return Finding("ok", key, f"{endpoint!r}; the socket is systemd's")
+    try:
+        parse(endpoint)
+    except (ValueError, TypeError, OSError) as error:
+        return Finding("error", key, f"{endpoint!r} is no endpoint description that works here ({error})")
+    except Exception as error:  # noqa: BLE001 - keys and certificates raise what their library likes
+        return Finding("error", key, f"{endpoint!r}: {error}")
+    if kind not in ("tcp", "ssl"):
+        return Finding("ok", key, f"{endpoint!r}; whether it can be bound is seen at the start")
+    parts = rest.replace("\\:", "\0").split(":")
+    named = dict(part.split("=", 1) for part in parts if "=" in part)
+    host = named.get("interface", "").replace("\0", ":")
+    port = named.get("port") or next((part for part in parts if "=" not in part), "")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, int(port)))
+    except (OSError, ValueError) as error:
+        if ours and getattr(error, "errno", None) == 98:  # EADDRINUSE
+            return Finding("ok", key, f"{endpoint!r} is taken, it seems by the running daemon")
+        return Finding("error", key, f"cannot listen on {endpoint!r}: {error}; free the port or name another")
+    return Finding("ok", key, f"{endpoint!r} can be bound")
+
+
+def _stackviz(stackviz: str | None) -> Finding:
+    if stackviz is None:
+        return Finding("ok", "stackviz", "the built-in viewer")
+    if stackviz.startswith("http:"):
+        parts = urlsplit(stackviz)
+        trouble = _unreachable(str(parts.hostname), parts.port or 80, tls=False, resolve=None)
+        return (
+            Finding("warning", "stackviz", f"{stackviz}: {trouble}; start the development server")
+            if trouble
+            else Finding("ok", "stackviz", f"{stackviz} answers")
+        )
+    if not (Path(stackviz) / "index.html").is_file():
+        return Finding("error", "stackviz", f"{stackviz} holds no index.html: name the build's directory")
+    return Finding("ok", "stackviz", stackviz)
+
+
+def _jjb(path: Path) -> Finding:
+    if os.access(path, os.R_OK):
+        return Finding("ok", "jjb_yaml_path", str(path))
+    return Finding("warning", "jjb_yaml_path", f"{path} cannot be read: scripts of consoles get no names")
+
+
+def _worker(command: Sequence[str]) -> Finding:
+    """Start one; it says that it is ready and ends with its input."""
+    try:
+        done = subprocess.run(  # noqa: S603 - a command of our own
+            command, input=b"", capture_output=True, timeout=WORKER_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("error", "workers", f"a parser process cannot be started: {error}")
+    if b'"ready"' not in done.stdout:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        return Finding("error", "workers", f"a parser process ends at once: {' '.join(said)[:500]}")
+    return Finding("ok", "workers", "a parser process starts")
+
+
+def _servers(config: Config) -> Iterator[Finding]:
+    asked: list[tuple[str, str, int, bool]] = []
+    for key, urls in (("gerrits", config.gerrits), ("zuuls", config.zuuls)):
+        for server in urls:
+            parts = urlsplit(server.url)
+            tls = parts.scheme == "https"
+            asked.append((key, str(parts.hostname), parts.port or (443 if tls else 80), tls))
+    for pattern in config.log_hosts:
+        if "*" in pattern:
+            continue
+        parts = urlsplit(f"//{pattern}")
+        # without a port either scheme's will do: TLS is what most have
+        asked.append(("log_hosts", str(parts.hostname), parts.port or 443, parts.port is None))
+    if not asked:
+        return
+    with ThreadPoolExecutor(min(len(asked), 16)) as pool:
+        troubles = pool.map(lambda one: _unreachable(*one[1:3], tls=one[3], resolve=config.resolve), asked)
+        for (key, host, port, _), trouble in zip(asked, troubles, strict=True):
+            if trouble:
+                text = f"{host}:{port} cannot be reached: {trouble}; what needs it fails until it can"
+                yield Finding("warning", key, text)
+            else:
+                yield Finding("ok", key, f"{host}:{port} can be reached")
+
+
+def _unreachable(host: str, port: int, *, tls: bool, resolve: Any) -> str | None:
+    """What keeps us from ``host``; None when nothing does."""
+    address = (resolve or {}).get(f"{host}:{port}") or (resolve or {}).get(host)
+    target = (host, port)
+    if address is not None:
+        parts = urlsplit(f"//{address}")
+        target = (str(parts.hostname), parts.port or port)
+    try:
+        with socket.create_connection(target, CONNECT_S) as plain:
+            if tls:
+                with ssl.create_default_context().wrap_socket(plain, server_hostname=host):
+                    pass
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def report(findings: Iterator[Finding]) -> int:
+    """Print each as it is found; the status to exit with."""
+    worst = 0
+    for finding in findings:
+        print(finding, flush=True)  # noqa: T201 - what the option is for
+        worst = max(worst, int(finding.verdict == "error"))
+    return worst

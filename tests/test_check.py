@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``twistd stackviz-deployer --check``, as an operator runs it."""
+
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import yaml
+from twisted.trial.unittest import TestCase
+
+from stackviz_deployer.check import Means, check
+from stackviz_deployer.config import Config
+from tests.daemon import Daemon, free_port
+from tests.test_operation import TWISTD
+
+NOTHING: dict[str, Any] = {"gerrits": [], "zuuls": [], "log_hosts": []}
+
+
+class CheckTests(TestCase):
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.base = Path(self.mktemp()).absolute()
+        self.base.mkdir()
+        self.state = self.base / "state"
+        self.port = free_port()
+
+    def check_(self, **config: Any) -> tuple[int, list[str]]:
+        """Status and lines."""
+        file = self.base / "check.yaml"
+        given = {**NOTHING, "http": f"tcp:{self.port}:interface=127.0.0.1", "state_dir": str(self.state)}
+        file.write_text(yaml.safe_dump({**given, **config}), encoding="utf-8")
+        done = subprocess.run(
+            [TWISTD, "stackviz-deployer", f"--config={file}", "--check"],
+            cwd=self.base,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        file.unlink()
+        self.assertEqual(done.stderr, "")
+        return done.returncode, done.stdout.splitlines()
+
+    def line(self, lines: list[str], part: str) -> str:
+        (found,) = [line for line in lines if line.split()[1] == f"{part}:"]
+        return found
+
+    def test_all_is_well_and_nothing_is_left_behind(self) -> None:
+        status, lines = self.check_()
+        self.assertEqual(status, 0, lines)
+        self.assertEqual({line.split()[0] for line in lines}, {"ok"})
+        parts = {line.split()[1] for line in lines}
+        self.assertEqual(parts, {"state_dir:", "database:", "http:", "stackviz:", "workers:"})
+        self.assertEqual(list(self.base.iterdir()), [])
+
+    def test_beside_a_running_daemon(self) -> None:
+        daemon = Daemon(self.base / "d", NOTHING)
+        self.addCleanup(daemon.stop)
+        daemon.start()
+        assert daemon.process is not None
+        self.state, self.port = daemon.state, daemon.port
+        status, lines = self.check_()
+        self.assertEqual(status, 0, lines)
+        self.assertIn(f"in use by a running daemon (process {daemon.process.pid})", lines[0])
+        self.assertIn("taken, it seems by the running daemon", self.line(lines, "http"))
+        self.assertTrue(self.line(lines, "database").startswith("ok"))
+        self.assertEqual(daemon.request("GET", "/health")[0], 200)
+
+    def test_a_stopped_daemons_state_stays_as_it_is(self) -> None:
+        daemon = Daemon(self.base / "d", NOTHING)
+        daemon.start()
+        daemon.stop()
+        self.state = daemon.state
+        before = sorted(self.state.iterdir())
+        self.assertEqual(self.check_()[0], 0)
+        self.assertEqual(sorted(self.state.iterdir()), before)
+
+    def test_taken_ports(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            endpoint = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+            status, lines = self.check_(metrics=endpoint)
+        self.assertEqual(status, 1)
+        self.assertTrue(self.line(lines, "http").startswith("ok"))
+        self.assertRegex(self.line(lines, "metrics"), "^error .*in use; free the port or name another")
+
+    def test_no_endpoint(self) -> None:
+        status, lines = self.check_(http="foo:1")
+        self.assertEqual(status, 1)
+        self.assertTrue(self.line(lines, "http").startswith("error"))
+
+    def test_databases(self) -> None:
+        self.state.mkdir()
+        path = self.state / "stackviz.sqlite3"
+        path.write_bytes(b"no database" * 100)
+        status, lines = self.check_()
+        self.assertEqual(status, 1)
+        self.assertRegex(self.line(lines, "database"), "^error .*put a backup in its place")
+        path.unlink()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA user_version = 999")
+        status, lines = self.check_()
+        self.assertEqual(status, 1)
+        self.assertRegex(self.line(lines, "database"), "^error .*newer release")
+
+    def test_a_state_directory_that_is_none(self) -> None:
+        self.state.write_text("a file", encoding="utf-8")
+        status, lines = self.check_()
+        self.assertEqual(status, 1)
+        self.assertRegex(self.line(lines, "state_dir"), "^error .*cannot write")
+
+    def test_no_build(self) -> None:
+        status, lines = self.check_(stackviz=str(self.base))
+        self.assertEqual(status, 1)
+        self.assertRegex(self.line(lines, "stackviz"), "^error .*no index.html")
+
+    def test_servers_are_warnings(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as up:
+            good, bad = up.getsockname()[1], free_port()
+            status, lines = self.check_(
+                log_hosts=[f"logs.example:{good}", "*.example.org"],
+                gerrits=[{"url": f"http://review.example:{bad}/"}],
+                resolve={"logs.example": "127.0.0.1", "review.example": "127.0.0.1"},
+            )
+        self.assertEqual(status, 0)
+        self.assertRegex(self.line(lines, "log_hosts"), "^ok .*can be reached")
+        self.assertRegex(self.line(lines, "gerrits"), "^warning .*cannot be reached: .*refused")
+
+    def test_workers_that_cannot_start(self) -> None:
+        config = Config(state_dir=self.state, gerrits=(), zuuls=(), log_hosts=())
+        for command, words in (
+            (("/no/such/python",), "cannot be started: .*/no/such/python"),
+            ((sys.executable, "-c", "raise SystemExit('no module')"), "ends at once: no module"),
+        ):
+            means = Means(parse_endpoint=str, newest_form=lambda: 1, worker_command=command)
+            (found,) = [one for one in check(config, means) if one.part == "workers"]
+            self.assertEqual(found.verdict, "error")
+            self.assertRegex(found.text, words)
+
+    def test_wrong_configuration(self) -> None:
+        done = subprocess.run(
+            [TWISTD, "stackviz-deployer", "--check", "--config=/nowhere"],
+            cwd=self.base,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot read the configuration /nowhere", done.stdout + done.stderr)
