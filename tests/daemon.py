@@ -137,6 +137,16 @@ class Daemon:
         status, _, data = self.request("POST", path, body)
         return status, json.loads(data)
 
+    def send(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
+        """Post bytes as they are: status and decoded JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("POST", path, body, headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
     def events(self, uuid: str) -> Iterator[dict[str, Any]]:
         """What ``/api/events/<uuid>`` tells, until it ends the stream."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TASK_S)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -18,6 +19,8 @@ _XML = re.compile(r"\s*(?:<\?xml[^<>]{0,200}>\s*)?<list>")
 _XML_ROW = re.compile(r"<(file|directory)\b([^<>]{0,500})>([^<>]{0,4096})</")
 _XML_SIZE = re.compile(r'\ssize="([0-9]{1,18})"')
 _GAP = re.compile(r"[\s,]*")
+MAX_TORN = 50_000
+"""Elements that are read of a torn array: one by one, which takes time."""
 
 
 @define
@@ -59,7 +62,7 @@ def _json(text: str) -> tuple[list[Any], bool]:
     try:
         found = orjson.loads(text)
     except ValueError:
-        return list(_before_damage(text)), False
+        return list(islice(_before_damage(text), MAX_TORN)), False
     return found, True
 
 
