@@ -143,6 +143,7 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.service import Staged  # noqa: PLC0415
     from stackviz_deployer.store.blobs import HELD_S, FileBlobStore  # noqa: PLC0415
     from stackviz_deployer.store.database import Database  # noqa: PLC0415
+    from stackviz_deployer.store.disk import DiskProbe  # noqa: PLC0415
     from stackviz_deployer.store.retention import SqliteRetention  # noqa: PLC0415
     from stackviz_deployer.store.tasks import SqliteTaskStore  # noqa: PLC0415
     from stackviz_deployer.store.uploads import UploadStore  # noqa: PLC0415
@@ -190,6 +191,7 @@ def build(config: Config, reactor: Any) -> IService:
         scratch=blobs.scratch,
     )
     threads, writing = FileThreads(reactor), FileThreads(reactor, threads=2)
+    disk = DiskProbe(config.state_dir, database, writing.run, reactor)
     uploads = UploadStore(config.state_dir, writing.run, upload_bytes=config.limits.upload_bytes)
     pipeline = Pipeline(
         listing=JobListing(
@@ -229,7 +231,12 @@ def build(config: Config, reactor: Any) -> IService:
     )
 
     def probe() -> Mapping[str, Any]:
-        parts = {"queue": queue.health(), "workers": cpu.health(), "sites": sweeper.health()}
+        parts = {
+            "queue": queue.health(),
+            "workers": cpu.health(),
+            "sites": sweeper.health(),
+            "disk": disk.health(),
+        }
         return {**parts, "reasons": [reason for part in parts.values() for reason in part["reasons"]]}
 
     token = admin_token(config.admin_token_file, os.environ)
@@ -275,6 +282,7 @@ def build(config: Config, reactor: Any) -> IService:
         writing,
         uploads,
         sweeper,
+        disk,
         queue,
     ):
         daemon.addService(child)

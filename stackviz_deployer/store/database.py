@@ -22,6 +22,7 @@ from twisted.internet.defer import TimeoutError as DeadlineError
 from twisted.logger import Logger
 
 from stackviz_deployer.errors import StoreError
+from stackviz_deployer.store.files import FULL, UNWRITABLE
 from stackviz_deployer.store.inflight import InFlight
 from stackviz_deployer.store.migrate import Migration, load, migrate
 from stackviz_deployer.trace import carried
@@ -34,6 +35,8 @@ Statement: TypeAlias = Callable[Concatenate[sqlite3.Cursor, P], T]
 """A module-level function of a transaction: it must not wait, nor give out the cursor."""
 
 READERS = 4
+LOCKED_S = 0.1
+"""For which a write waits for a lock that the one before did not get."""
 
 Kind = Literal["read", "write"]
 _BEGIN: dict[Kind, str] = {"read": "BEGIN", "write": "BEGIN IMMEDIATE"}
@@ -64,6 +67,8 @@ class Database(Service):
         self._stop_s = stop_s
         self._calls = InFlight()
         self._lock: int | None = None
+        self._locked = False
+        """Whether the last write found the file locked; the writer's thread alone looks at it."""
         self._pools: dict[Kind, ConnectionPool] = {}
 
     def startService(self) -> None:
@@ -125,7 +130,15 @@ class Database(Service):
 
     async def _run(self, kind: Kind, fn: Statement[P, T], *args: P.args, **kw: P.kwargs) -> T:
         def interaction(txn: sqlite3.Cursor) -> T:
-            txn.execute(_BEGIN[kind])
+            if kind == "write":
+                # While somebody else has the lock, those behind the first need not wait as long.
+                wait_s = LOCKED_S if self._locked else self._busy_s
+                txn.execute(f"PRAGMA busy_timeout = {int(min(wait_s, self._busy_s) * 1000):d}")
+                self._locked = True
+                txn.execute(_BEGIN[kind])
+                self._locked = False
+            else:
+                txn.execute(_BEGIN[kind])
             return fn(txn, *args, **kw)
 
         def submit() -> Deferred[T]:
@@ -228,6 +241,9 @@ def _explained(path: Path, error: sqlite3.DatabaseError) -> StoreError:
     name = getattr(error, "sqlite_errorname", "") or "SQLITE_CORRUPT"  # quick_check's answer has no code
     for start, remedy in _REMEDIES:
         if name.startswith(start):
+            reason = next((said for code, said in _REASONS if name.startswith(code)), None)
+            if reason is not None:
+                return StoreError(f"{path}: {error}; {remedy}", reason=reason)
             return StoreError(f"{path}: {error}; {remedy}")
     return StoreError(f"{path}: {error} ({name})")
 
@@ -250,3 +266,13 @@ _REMEDIES = (
     ("SQLITE_FULL", "the disk is full; make room"),
     ("SQLITE_IOERR", "the disk or file system fails; look into the kernel's log"),
 )
+_REASONS = (
+    ("SQLITE_FULL", FULL),
+    ("SQLITE_READONLY", UNWRITABLE),
+    ("SQLITE_IOERR", "the server's disk fails"),
+    ("SQLITE_BUSY", "the server's database is locked"),
+    ("SQLITE_LOCKED", "the server's database is locked"),
+    ("SQLITE_CORRUPT", "the server's database is damaged"),
+    ("SQLITE_NOTADB", "the server's database is damaged"),
+)
+"""What everybody may know."""
