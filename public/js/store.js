@@ -7,6 +7,7 @@ import { formatState, parseState } from "./lib/urlstate.js";
 
 const QUIET_MS = 150;
 const SAME_MOVE_MS = 1500;
+const PLACE_MS = 300;
 
 /** Changes that come in bursts: the burst is one step in the history. */
 const GRADUAL = ["range", "text", "find"];
@@ -16,6 +17,7 @@ let state = parseState(location.hash);
 /** @type {Set<Listener>} */
 const listeners = new Set();
 let waiting = 0;
+let placing = 0;
 /** Which keys the last step in the history changed, and when. */
 let lastKeys = "";
 let lastAt = -Infinity;
@@ -32,10 +34,32 @@ export function setState(change) {
   const keys = Object.keys(change).filter((key) => JSON.stringify(Reflect.get(before, key)) !== JSON.stringify(Reflect.get(state, key)));
   if (!keys.length) return;
   const gradual = keys.every((key) => GRADUAL.includes(key));
+  if (placing && !waiting) replace(before);
   clearTimeout(waiting);
   if (gradual) waiting = window.setTimeout(() => write(keys.join(), true), QUIET_MS);
   else write(keys.join(), false);
   tell(before);
+}
+
+/**
+ * Where one is in a list is no step that is gone back from: it goes into the address of the step at hand, once the
+ * list stands still.
+ * @param {Pick<ViewState, "row">} place
+ */
+export function notePlace(place) {
+  if (place.row === state.row) return;
+  state = { ...state, ...place };
+  clearTimeout(placing);
+  placing = window.setTimeout(() => {
+    if (!waiting) replace(state);
+  }, PLACE_MS);
+}
+
+/** @param {ViewState} said */
+function replace(said) {
+  clearTimeout(placing);
+  placing = 0;
+  history.replaceState(null, "", location.pathname + location.search + formatState(said));
 }
 
 /** @param {string} keys @param {boolean} gradual */
@@ -94,6 +118,8 @@ export function addressOf(change) {
 
 addEventListener("popstate", () => {
   clearTimeout(waiting);
+  clearTimeout(placing);
+  waiting = placing = 0;
   lastKeys = "";
   const before = state;
   state = parseState(location.hash);

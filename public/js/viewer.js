@@ -129,7 +129,7 @@ function showWarnings(ofRun) {
 /** @param {Run} current */
 function showChoice(current) {
   if (parts.runs.length < 2) return;
-  const select = h("select", { id: "run", onchange: () => setState({ group: select.value, range: null, test: "" }) });
+  const select = h("select", { id: "run", onchange: () => setState({ group: select.value, range: null, test: "", turned: [], row: 0 }) });
   for (const { name } of parts.runs) select.append(h("option", { value: name, selected: name === current.name }, name));
   fill(choiceBox, h("label", { for: "run" }, `${parts.runs.length} test runs: `), select);
 }

@@ -95,7 +95,7 @@ test("details out of any block: the first, the last, one in the middle", () => {
 
 test("the state survives its own address", () => {
   /** @type {import("../../public/js/lib/urlstate.js").ViewState} */
-  const state = { group: "a b/c.subunit", range: [1.5, 300.123], test: "x[a=1,b].test é&#% +", text: "foo bar", statuses: ["fail", "skip"], tag: "smoke", least: 2.5, zone: "start", sort: "duration", descending: true, folded: ["worker 1", "a,b%"], charts: ["cpu"], hosts: ["h/x.csv"], attachment: "pythonlogging:''", level: "error", find: "x & y", more: { "L10-L20": "", console: "a=b" } };
+  const state = { group: "a b/c.subunit", range: [1.5, 300.123], test: "x[a=1,b].test é&#% +", text: "foo bar", statuses: ["fail", "skip"], tag: "smoke", least: 2.5, zone: "start", sort: "duration", descending: true, folded: ["worker 1", "a,b%"], charts: ["cpu"], hosts: ["h/x.csv"], attachments: ["pythonlogging:''", "a,b"], turned: ["f12.3", "same"], row: 120, level: "error", find: "x & y", more: { "L10-L20": "", console: "a=b" } };
   assert.deepEqual(parseState(formatState(state)), state);
   assert.deepEqual(parseState(formatState({ ...state, charts: [] })).charts, []);
   assert.equal(formatState({ ...DEFAULT_STATE }), "");

@@ -17,21 +17,23 @@ import { SORT_KEYS } from "./filter.js";
  * @property {string[]} folded labels of the lanes that are drawn thin
  * @property {string[]|null} charts keys of those that are shown, null = the usual ones
  * @property {string[]} hosts names of the dstat artifacts that are shown, none = the first
- * @property {string} attachment which of the test's is open, "" = the first
+ * @property {string[]|null} attachments which of the test's are open, null = the first
  * @property {string} level least level of an attachment's lines, "" = all
  * @property {string} find what is searched for in the attachment
+ * @property {string[]} turned folds that are not as they usually are, by their ids
+ * @property {number} row the first that is in sight of the table
  * @property {Readonly<Record<string, string>>} more parameters of other parts of the page, by name; a bare word such as L10-L20 has the value ""
  */
 
 /** @type {Readonly<ViewState>} */
 export const DEFAULT_STATE = Object.freeze({
   group: "", range: null, test: "", text: "", statuses: [], tag: "", least: 0, zone: "utc", sort: "start", descending: false,
-  folded: [], charts: null, hosts: [], attachment: "", level: "", find: "", more: Object.freeze({}),
+  folded: [], charts: null, hosts: [], attachments: null, level: "", find: "", turned: [], row: 0, more: Object.freeze({}),
 });
 
 const STATUS_KEYS = ["fail", "unfinished", "skip", "pass"];
 export const LEVELS = Object.freeze(["info", "warning", "error"]);
-const OWN = ["run", "t", "test", "filter", "status", "tag", "min", "zone", "sort", "fold", "charts", "hosts", "file", "level", "find"];
+const OWN = ["run", "t", "test", "filter", "status", "tag", "min", "zone", "sort", "fold", "charts", "hosts", "file", "level", "find", "turned", "row"];
 const MOST_MORE = 20;
 
 /**
@@ -61,9 +63,11 @@ export function parseState(hash) {
     folded: list(get("fold")),
     charts: given.has("charts") ? list(get("charts")) : null,
     hosts: list(get("hosts")),
-    attachment: get("file"),
+    attachments: given.has("file") ? list(get("file")) : null,
     level: LEVELS.includes(get("level")) ? get("level") : "",
     find: get("find"),
+    turned: list(get("turned")),
+    row: /^\d{1,7}$/.test(get("row")) ? Number(get("row")) : 0,
     more: Object.fromEntries([...given].filter(([name]) => name !== "" && !OWN.includes(name)).slice(0, MOST_MORE)),
   };
 }
@@ -87,9 +91,11 @@ export function formatState(state) {
     ["fold", joined(state.folded)],
     ["charts", state.charts === null ? "" : joined(state.charts) || NONE],
     ["hosts", joined(state.hosts)],
-    ["file", state.attachment],
+    ["file", state.attachments === null ? "" : joined(state.attachments) || NONE],
     ["level", state.level],
     ["find", state.find],
+    ["turned", joined(state.turned)],
+    ["row", state.row ? String(state.row) : ""],
   ];
   const words = Object.entries(state.more).map(([key, value]) => (value === "" ? encode(key) : `${encode(key)}=${encode(value)}`));
   const params = said.filter(([, value]) => value !== "").map(([key, value]) => `${key}=${encode(value)}`);

@@ -19,9 +19,9 @@ const LEVELS = [["", "All levels"], ["info", "Info and worse"], ["warning", "War
 /**
  * @param {string} key its name
  * @param {string} text
- * @param {{open: boolean, look: Look, onOpen: () => void, onLook: (look: Partial<Look>) => void}} options
+ * @param {{open: boolean, look: Look, onTurn: () => void, onLook: (look: Partial<Look>) => void}} options
  */
-export function attachmentView(key, text, { open, look: first, onOpen, onLook }) {
+export function attachmentView(key, text, { open, look: first, onTurn, onLook }) {
   const log = logLines(text);
   const name = visible(key.slice(0, 300));
   const body = h("div", null);
@@ -112,13 +112,20 @@ export function attachmentView(key, text, { open, look: first, onOpen, onLook })
     arrange(true);
   };
   element.addEventListener("toggle", () => {
-    if (element.open) onOpen();
     make();
+    if (element.open === open) return;
+    open = element.open;
+    onTurn();
   });
   make();
   return {
     key,
     element,
+    /** @param {boolean} wanted */
+    turn(wanted) {
+      open = wanted;
+      element.open = wanted;
+    },
     /** @param {Look} now */
     show(now) {
       if (now.level === look.level && now.find === look.find) return;

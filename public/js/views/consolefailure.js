@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { parseRuns } from "../lib/sgr.js";
 import { visible } from "../lib/text.js";
+import { foldProps } from "./folds.js";
 import { painted } from "./painted.js";
 
 const MOST_SHOWN = 3;
@@ -21,7 +22,7 @@ export function failuresView(failures, goTo) {
       event.preventDefault();
       go();
     } }, "Show in the console");
-    return h("details", { class: C.consoleFailure, open: i === 0 }, h("summary", null, h("b", null, `Failed: ${visible(failure.title)}`), h("span", { class: C.muted }, ` ${visible(where)}`)), show, ...texts);
+    return h("details", { class: C.consoleFailure, ...foldProps(`why${i}`, i === 0) }, h("summary", null, h("b", null, `Failed: ${visible(failure.title)}`), h("span", { class: C.muted }, ` ${visible(where)}`)), show, ...texts);
   });
   const more = failures.length - views.length;
   return h("div", null, ...views, more > 0 && h("p", { class: C.muted }, `and ${more} more`));

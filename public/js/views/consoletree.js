@@ -6,6 +6,7 @@ import { groupSections, tookMs } from "../lib/outline.js";
 import { visible } from "../lib/text.js";
 import { counted } from "../lib/ticks.js";
 import { formatLength } from "../lib/times.js";
+import { foldProps } from "./folds.js";
 import { kindIcon } from "./icons.js";
 
 /** @typedef {import("../lib/types.js").SectionJson} SectionJson */
@@ -37,11 +38,11 @@ export function makeConsoleTree(sections, failed, onPick) {
     return button;
   }
 
-  const groups = groupSections(sections).map((group) => {
+  const groups = groupSections(sections).map((group, n) => {
     const [only] = group.leaves;
     if (group.leaves.length === 1) return h("li", null, entry(only.section, group.name, null));
     const bad = group.leaves.some(({ section }) => failed.has(section));
-    const fold = h("details", { open: bad }, h("summary", null, bad && kindIcon("bad"), h("span", { class: C.treeName }, visible(group.name)), group.took_ms !== null && h("span", { class: C.treeTook }, formatLength(group.took_ms / 1000))));
+    const fold = h("details", foldProps(`tree${n}`, bad), h("summary", null, bad && kindIcon("bad"), h("span", { class: C.treeName }, visible(group.name)), group.took_ms !== null && h("span", { class: C.treeTook }, formatLength(group.took_ms / 1000))));
     fold.append(h("ul", null, ...group.leaves.map(({ section, label }) => h("li", null, entry(section, label, fold)))));
     return h("li", null, fold);
   });

@@ -63,17 +63,27 @@ export function makeDetails({ tests, source, state, set, onSelect, onStep, onSho
     }
   }
 
+  /** Where a test has none of those that were open at another one, its first is. @param {readonly string[]} keys */
+  function openOf(keys) {
+    const { attachments } = state();
+    const open = keys.filter((key) => attachments?.includes(key));
+    return open.length || attachments?.length === 0 ? open : keys.slice(0, 1);
+  }
+
   /** @param {HTMLElement} body @param {Record<string, string>} found */
   function attach(body, found) {
     const keys = Object.keys(found).sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
     traceback = keys.length && rank(keys[0]) < 2 ? found[keys[0]] : "";
-    const { attachment, level, find } = state();
-    const open = keys.includes(attachment) ? attachment : keys[0];
+    const { level, find } = state();
+    const open = openOf(keys);
     views = keys.map((key) =>
       attachmentView(key, found[key], {
-        open: key === open,
+        open: open.includes(key),
         look: { level, find },
-        onOpen: () => set({ attachment: key === keys[0] ? "" : key }),
+        onTurn: () => {
+          const now = views.filter((view) => view.element.open).map((view) => view.key);
+          set({ attachments: now.join("\n") === keys[0] ? null : now });
+        },
         onLook: set,
       }),
     );
@@ -139,9 +149,11 @@ export function makeDetails({ tests, source, state, set, onSelect, onStep, onSho
     },
     /** How attachments are looked at has changed. @param {ViewState} now */
     look(now) {
-      const open = views.find((view) => view.key === now.attachment) ?? views[0];
-      if (open && !open.element.open) open.element.open = true;
-      for (const view of views) view.show({ level: now.level, find: now.find });
+      const open = openOf(views.map((view) => view.key));
+      for (const view of views) {
+        view.turn(open.includes(view.key));
+        view.show({ level: now.level, find: now.find });
+      }
     },
   };
 }

@@ -11,6 +11,7 @@ import { visible } from "../lib/text.js";
 import { counted } from "../lib/ticks.js";
 import { formatLength, formatMoment } from "../lib/times.js";
 import { copyButton } from "./copy.js";
+import { foldProps, setSteps, stepsOf } from "./folds.js";
 import { kindIcon } from "./icons.js";
 
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
@@ -31,6 +32,8 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkO
   const buttons = new Map();
   /** Lists that can show more, so that a selected test can be brought to light. @type {Map<number, () => void>} */
   const unfold = new Map();
+  /** Bring each list to the length that the address, or the selected test, wants. @type {Set<() => void>} */
+  const lists = new Set();
   let selected = -1;
   const details = new Map((stats?.failures ?? []).map((failure) => [failure.name, failure.details]));
   const byName = new Map(tests.names.map((name, i) => [name, i]));
@@ -38,6 +41,7 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkO
   function render() {
     buttons.clear();
     unfold.clear();
+    lists.clear();
     element.replaceChildren(failuresSection(), ...skipsSection(), slowestSection());
     mark();
   }
@@ -49,16 +53,37 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkO
     if (!total) return h("section", { class: C.section }, title, h("p", { class: C.muted }, `All ${counted(tests.count - tests.counts[2], "test")} that ran passed.`));
     // Hundreds of causes are not read one by one; they are all there when they are asked for.
     const rest = causes.slice(MOST_CAUSES);
-    const more = h("button", { type: "button", class: C.buttonQuiet, onclick: showRest }, `${counted(rest.length, "more cause")}, ${counted(rest.reduce((sum, cause) => sum + cause.tests.length, 0), "failure")}`);
-    function showRest() {
-      if (more.isConnected) more.replaceWith(...rest.map(causeView));
-    }
-    for (const cause of rest) for (const i of cause.tests) unfold.set(i, () => {
-      showRest();
-      if (!buttons.has(i)) unfold.get(i)?.();
-    });
+    const more = h("button", { type: "button", class: C.buttonQuiet, onclick: () => setSteps("causes", 1) }, `${counted(rest.length, "more cause")}, ${counted(rest.reduce((sum, cause) => sum + cause.tests.length, 0), "failure")}`);
+    /** @type {HTMLElement[]} */
+    let shown = [];
+    const bring = () => {
+      const wanted = stepsOf("causes") > 0 || rest.some((cause) => cause.tests.includes(selected));
+      if (wanted === shown.length > 0) return;
+      if (wanted) {
+        shown = rest.map(causeView);
+        more.replaceWith(...shown);
+      } else {
+        shown[0].before(more);
+        for (const view of shown) view.remove();
+        shown = [];
+        hide();
+      }
+    };
+    const hide = () => {
+      for (const i of rest.flatMap((cause) => cause.tests)) {
+        buttons.delete(i);
+        unfold.set(i, () => {
+          bring();
+          if (!buttons.has(i)) unfold.get(i)?.();
+        });
+      }
+    };
+    hide();
     const by = h("span", { class: C.muted }, causes.length < total ? `${counted(causes.length, "cause")}, the first in time first` : "the first in time first");
-    return h("section", { class: C.section }, h("div", { class: C.groupHead }, title, by), ...causes.slice(0, MOST_CAUSES).map(causeView), rest.length > 0 && more);
+    const section = h("section", { class: C.section }, h("div", { class: C.groupHead }, title, by), ...causes.slice(0, MOST_CAUSES).map(causeView), rest.length > 0 && more);
+    if (rest.length) lists.add(bring);
+    if (rest.length) bring();
+    return section;
   }
 
   /** @param {import("../lib/failures.js").Cause} cause */
@@ -66,24 +91,31 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkO
     const many = cause.tests.length > 1;
     const head = h("div", { class: C.causeHead }, many && h("span", { class: C.causeCount }, `${cause.tests.length} ×`), h("p", { class: C.causeText, title: visible(cause.text.slice(0, 2000)) }, visible(cause.text)));
     const copying = h("div", { class: C.causeCopy }, copyButton("Copy link", () => sharedLinkOf(cause.tests[0]), "Copy link to the first of these failures"), copyButton("Copy as Markdown", () => markdownOf(cause.tests, cause.text), "Copy as Markdown: these failures"));
-    return h("article", { class: C.cause }, head, testList(cause.tests), copying);
+    return h("article", { class: C.cause }, head, testList(cause.tests, `cause${cause.tests[0]}`), copying);
   }
 
-  /** @param {readonly number[]} ids */
-  function testList(ids) {
+  /** @param {readonly number[]} ids @param {string} fold */
+  function testList(ids, fold) {
     const list = h("ul", { class: C.causeTests });
     let shown = 0;
-    const more = h("button", { type: "button", class: C.buttonQuiet, onclick: () => extend(MORE_TESTS) });
-    /** @param {number} count */
-    function extend(count) {
-      for (const i of ids.slice(shown, shown + count)) list.append(h("li", null, testButton(i)));
-      shown = Math.min(ids.length, shown + count);
+    const more = h("button", { type: "button", class: C.buttonQuiet, onclick: () => setSteps(fold, stepsOf(fold) + 1) });
+    function bring() {
+      const usual = Math.min(ids.length, FIRST_TESTS + stepsOf(fold) * MORE_TESTS);
+      const wanted = ids.indexOf(selected) >= usual ? ids.length : usual;
+      if (wanted === shown) return;
+      for (const i of ids.slice(shown, wanted)) list.append(h("li", null, testButton(i)));
+      for (const i of ids.slice(wanted, shown)) {
+        list.lastElementChild?.remove();
+        buttons.delete(i);
+      }
+      shown = wanted;
       more.hidden = shown >= ids.length;
       more.textContent = `${ids.length - shown} more`;
       mark();
     }
-    extend(FIRST_TESTS);
-    for (const i of ids) unfold.set(i, () => extend(ids.length));
+    bring();
+    lists.add(bring);
+    for (const i of ids) unfold.set(i, bring);
     return h("div", null, list, more);
   }
 
@@ -114,11 +146,11 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkO
   function skipsSection() {
     const groups = groupSkips(stats?.skips ?? []);
     if (!groups.length) return [];
-    const items = groups.map(({ reason, names }) => {
+    const items = groups.map(({ reason, names }, n) => {
       const ids = names.map((name) => byName.get(name)).filter((i) => i !== undefined);
       const body = h("div", null);
-      const fold = h("details", { class: C.skip }, h("summary", null, h("span", { class: C.causeCount }, `${names.length} ×`), ` ${visible(reason)}`), body);
-      fold.addEventListener("toggle", () => body.firstChild ?? body.append(testList(ids)));
+      const fold = h("details", { class: C.skip, ...foldProps(`skip${n}`) }, h("summary", null, h("span", { class: C.causeCount }, `${names.length} ×`), ` ${visible(reason)}`), body);
+      fold.addEventListener("toggle", () => body.firstChild ?? body.append(testList(ids, `skipped${n}`)));
       return fold;
     });
     return [h("section", { class: C.section }, h("h2", { id: "skips" }, counted(tests.counts[2], "skip")), ...items)];
@@ -142,6 +174,10 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkO
   return {
     element,
     render,
+    /** What is folded has changed. */
+    turn() {
+      for (const bring of lists) bring();
+    },
     /** @param {number} i */
     select(i) {
       selected = i;

@@ -31,7 +31,7 @@ export function warningList(warnings, title) {
   if (warnings.length === 1) return h("p", { class: C.noticeWarn }, h("strong", null, `${title}: `), warnings[0]);
   const list = h("ul", null, ...warnings.map((text) => h("li", null, text)));
   const first = h("span", { class: C.muted }, ` ${warnings[0]}`);
-  const fold = h("details", { class: `${C.noticeWarn} folded` }, h("summary", null, h("strong", null, `${title} (${warnings.length})`), first), list);
+  const fold = h("details", { class: `${C.noticeWarn} folded`, "data-fold": "warnings" }, h("summary", null, h("strong", null, `${title} (${warnings.length})`), first), list);
   fold.addEventListener("toggle", () => {
     first.hidden = fold.open;
   });

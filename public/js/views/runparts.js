@@ -9,7 +9,7 @@ import { makeFailures } from "./failures.js";
 import { makeTable } from "./table.js";
 import { makeTeller } from "./telling.js";
 import { makeWorkers } from "./workers.js";
-import { addressOf } from "../store.js";
+import { addressOf, notePlace } from "../store.js";
 
 /** @typedef {import("../lib/urlstate.js").ViewState} ViewState */
 
@@ -44,13 +44,15 @@ export function makeRunParts({ tests, stats, details, job, lanes, gaps, side, be
       return host ? overStretch(host.dstat, host.usual.filter((chart) => IN_BRIEF.includes(chart.key)), tests.start[i], tests.end[i]) : [];
     },
   });
-  const table = makeTable({ tests, zone, onSelect, onSort: (sort, descending) => set({ sort, descending }) });
+  const table = makeTable({ tests, zone, onSelect, onSort: (sort, descending) => set({ sort, descending, row: 0 }), onPlace: (row) => notePlace({ row }) });
   fill(side, findings.element, workers.element);
   fill(below, attachments.element, table.element);
 
   return {
     showMachine: attachments.showMachine,
     look: attachments.look,
+    turn: findings.turn,
+    place: table.place,
     /** @param {Uint8Array|null} mask @param {ViewState} now */
     arrange: (mask, now) => table.arrange(mask, now.sort, now.descending),
     rezone() {

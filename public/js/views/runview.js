@@ -103,7 +103,9 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
       },
     });
     parts.arrange(mask, state());
+    const { row } = state();
     showSelected();
+    if (row) parts.place(row);
   });
 
   /** To the next failure in time from the selected test, or from the left edge of the view. @param {1|-1} by */
@@ -165,7 +167,9 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
       if (!before || String(now.hosts) !== String(before.hosts) || String(now.charts) !== String(before.charts) || (now.charts === null) !== (before.charts === null)) void machine?.apply(now.hosts, now.charts);
       if (!before || String(now.range) !== String(before.range)) applyRange(now.range);
       if (!before || now.test !== before.test) select(now.test, before === null);
-      else if (now.attachment !== before.attachment || now.level !== before.level || now.find !== before.find) parts?.look(now);
+      else if (String(now.attachments) !== String(before.attachments) || (now.attachments === null) !== (before.attachments === null) || now.level !== before.level || now.find !== before.find) parts?.look(now);
+      if (before && String(now.turned) !== String(before.turned)) parts?.turn();
+      if (before && now.row !== before.row) parts?.place(now.row);
     },
   };
 

@@ -8,6 +8,7 @@ import { splitName } from "../lib/testset.js";
 import { visible } from "../lib/text.js";
 import { counted } from "../lib/ticks.js";
 import { formatLength, formatMoment } from "../lib/times.js";
+import { foldProps } from "./folds.js";
 import { kindIcon } from "./icons.js";
 
 const MOST = 8;
@@ -19,7 +20,7 @@ export function sameTimeView({ tests, test, zone, hrefOf, onSelect }) {
   const all = neighboursOf(tests, test);
   const count = all.reduce((sum, one) => sum + one.during.length, 0);
   const body = h("div", null);
-  const element = h("details", { class: C.sameTime }, h("summary", null, h("b", null, "At the same time"), h("span", { class: C.muted }, ` ${counted(count, "test")} on ${counted(tests.workers.length, "worker")}`)), body);
+  const element = h("details", { class: C.sameTime, ...foldProps("same") }, h("summary", null, h("b", null, "At the same time"), h("span", { class: C.muted }, ` ${counted(count, "test")} on ${counted(tests.workers.length, "worker")}`)), body);
 
   /** @param {number} i @param {string} place */
   const item = (i, place) =>

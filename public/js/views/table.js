@@ -28,9 +28,9 @@ const COLUMNS = [
 
 /**
  * @param {{tests: import("../lib/testset.js").TestSet, zone: () => import("../lib/times.js").Zone, onSelect: (test: number) => void,
- *   onSort: (key: SortKey, descending: boolean) => void}} options
+ *   onSort: (key: SortKey, descending: boolean) => void, onPlace: (row: number) => void}} options onPlace: which row is the first in sight
  */
-export function makeTable({ tests, zone, onSelect, onSort }) {
+export function makeTable({ tests, zone, onSelect, onSort, onPlace }) {
   /** @type {Uint32Array} */
   let order = new Uint32Array(0);
   let first = -1;
@@ -62,6 +62,7 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
     "scroll",
     () => {
       scrolled = box.scrollTop;
+      onPlace(Math.round(scrolled / ROW));
       render(false);
     },
     { passive: true },
@@ -160,6 +161,13 @@ export function makeTable({ tests, zone, onSelect, onSort }) {
         reveal(at);
       }
       render(true);
+    },
+    /** Bring a row to the top. @param {number} row */
+    place(row) {
+      if (row === Math.round(scrolled / ROW)) return;
+      scrolled = Math.min(row, Math.max(0, order.length - 1)) * ROW;
+      render(true);
+      box.scrollTop = scrolled;
     },
     refresh: () => render(true),
   };
