@@ -41,6 +41,8 @@ _UNITS = {
 }
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _HOST = re.compile(r"\*|[A-Za-z0-9*_-]+(\.[A-Za-z0-9*_-]+)*(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+")
+_ORIGIN = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _TENANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
 
 T = TypeVar("T")
@@ -88,6 +90,10 @@ class Config:
     access_log: Literal["off", "routes", "full"] = "off"
     """A line in the log for each answer: with its route, or with its path and the client's address, too."""
     retention: Retention = Factory(Retention)
+    hosts: tuple[str, ...] = ()
+    """Names accepted in Host, besides localhost and the address that was connected to."""
+    cors: tuple[str, ...] = ()
+    """Origins whose pages may call ``/api``."""
     proxies: tuple[str, ...] = ()
     """CIDRs, or ``unix``, whose X-Forwarded-For is believed."""
     rates: Rates = Factory(Rates)
@@ -355,6 +361,20 @@ def _retention(key: str, value: object) -> Retention:
     return Retention(**values)
 
 
+def _name(key: str, value: object) -> str:
+    text = _text(key, value).lower()
+    if not _NAME.fullmatch(text):
+        raise ConfigError(f"{key}: {text!r} is no name or address of a host (without scheme and port)")
+    return text
+
+
+def _origin(key: str, value: object) -> str:
+    text = _text(key, value).lower()
+    if not _ORIGIN.fullmatch(text):
+        raise ConfigError(f"{key}: {text!r} is no origin, such as https://dashboard.example.org")
+    return text
+
+
 def _proxy(key: str, value: object) -> str:
     return "unix" if value == "unix" else _network(key, value)
 
@@ -389,6 +409,8 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "metrics": _text,
     "access_log": _access_log,
     "retention": _retention,
+    "hosts": lambda key, value: _list(key, value, _name),
+    "cors": lambda key, value: _list(key, value, _origin),
     "proxies": lambda key, value: _list(key, value, _proxy),
     "rates": _rates,
     "connections": _connections,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from twisted.application import strports
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.python import usage
@@ -152,6 +151,7 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.web.blobs import FileThreads  # noqa: PLC0415
     from stackviz_deployer.web.clients import Clients  # noqa: PLC0415
     from stackviz_deployer.web.health import Health  # noqa: PLC0415
+    from stackviz_deployer.web.names import Names  # noqa: PLC0415
     from stackviz_deployer.web.site import make_site  # noqa: PLC0415
     from stackviz_deployer.web.static import packaged_public  # noqa: PLC0415
     from stackviz_deployer.web.throttle import Throttle  # noqa: PLC0415
@@ -270,6 +270,8 @@ def build(config: Config, reactor: Any) -> IService:
         access_log=config.access_log,
         clients=clients,
         connections=config.connections,
+        names=Names(config.hosts),
+        cors=config.cors,
     )
     daemon = Staged(reactor)
     for child in (
@@ -299,8 +301,10 @@ def build(config: Config, reactor: Any) -> IService:
 
 def _listening(key: str, endpoint: str, site: Any, reactor: Any) -> IService:
     """Raises ConfigError."""
+    from stackviz_deployer.web.listen import listening  # noqa: PLC0415 - TLS is imported with the rest
+
     try:
-        return strports.service(endpoint, site, reactor=reactor)
+        return listening(endpoint, site, reactor)
     except LookupError as error:
         raise ConfigError(f"{key}: {endpoint!r} needs a socket that systemd hands over; none came") from error
     except (ValueError, TypeError) as error:  # TypeError: too many parts, or one of an unknown name

@@ -45,7 +45,7 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(config.gerrits[0].aliases, ("review.openstack.org",))
         self.assertEqual(config.rates, Rates(list=60, scrape=30, upload=10))
         self.assertEqual(config.connections, Connections(total=2000, client=200, events=500, slow_seconds=30))
-        self.assertEqual(config.proxies, ())
+        self.assertEqual((config.proxies, config.hosts, config.cors), ((), (), ()))
 
     def test_a_clone_of_project_config_is_found(self) -> None:
         cwd = Path(self.mktemp()).absolute()
@@ -159,6 +159,10 @@ class LoadTests(SynchronousTestCase):
             ("retention: {weeks: 1}", "'weeks'"),
             ("retention: 7", "retention"),
             ("proxies: [proxy.example.org]", "proxies[0]"),
+            ("hosts: ['https://a.example']", "hosts[0]"),
+            ("hosts: ['a.example:443']", "hosts[0]"),
+            ("cors: ['*']", "cors[0]"),
+            ("cors: ['https://a.example/']", "cors[0]"),
             ("rates: {list: -1}", "rates.list"),
             ("rates: {status: 1}", "'status'"),
             ("connections: {total: 0}", "connections.total"),

@@ -19,11 +19,16 @@ from twisted.web.http import NO_BODY_CODES, NOT_MODIFIED, RESPONSES, datetimeToS
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from stackviz_deployer.errors import InvalidRequestError, RequestTooLargeError, StackvizError
+from stackviz_deployer.errors import (
+    HostUnknownError,
+    InvalidRequestError,
+    RequestTooLargeError,
+    StackvizError,
+)
 from stackviz_deployer.interfaces import Intake
 from stackviz_deployer.trace import REQUEST, new_request_id
 from stackviz_deployer.web import upload
-from stackviz_deployer.web.errors import cut, fail
+from stackviz_deployer.web.errors import cut, fail, fail_page
 
 if TYPE_CHECKING:
     from stackviz_deployer.web.channel import LimitedChannel
@@ -38,6 +43,9 @@ SLICE = 64 * 1024
 """Bytes of a body in memory that are handed to the connection at a time."""
 UPLOAD_PACE = 1024
 """Bytes a second that an upload has to bring, on average over connections.slow_seconds."""
+
+ALWAYS_LIVE = b"/health/live"
+"""A load balancer asks it by an address that may not be ours; it says nothing."""
 
 _HOST = re.compile(
     rb"(?:(?!.{254})[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?"
@@ -89,6 +97,10 @@ class LimitedRequest(Request):
         if reception.addressed(self.method, self.path):
             self._reception = reception
             self._valve = _Valve(IPushProducer(self.transport))
+            wrong_host = self._host_error()
+            if wrong_host is not None:
+                self._refuse(wrong_host)
+                return
             try:
                 self._intake = reception.begin(self, self._valve, length, self._refuse)
             except StackvizError as error:
@@ -154,14 +166,48 @@ class LimitedRequest(Request):
 
     def _process(self) -> None:
         self._take_absolute_form()
-        hosts = self.requestHeaders.getRawHeaders(b"Host", [])
-        missing = not hosts and self.clientproto == b"HTTP/1.1"
-        if missing or len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
-            body = fail(self, InvalidRequestError("the Host header is not one host name"))
-            self.write(body)
+        error = self._host_error()
+        if error is not None and self.path != ALWAYS_LIVE:
+            api = self.path.startswith(b"/api/")
+            self.write((fail if api else fail_page)(self, error))
             self.finish()
-            return
-        super().process()
+        elif self.method == b"OPTIONS" and self._is_preflight():
+            self.setResponseCode(204)
+            self.setHeader(b"Access-Control-Allow-Methods", b"GET, HEAD, POST")
+            self.setHeader(b"Access-Control-Allow-Headers", b"Content-Type")
+            self.setHeader(b"Access-Control-Max-Age", b"600")
+            self.finish()
+        else:
+            super().process()
+
+    def allowed_origin(self) -> bytes | None:
+        """The origin of the asking page, when ``cors`` lets it call the API."""
+        cors = self.channel.site.cors
+        if not cors or not self.path.startswith(b"/api/"):
+            return None
+        origins = self.requestHeaders.getRawHeaders(b"Origin", [])
+        return origins[0] if len(origins) == 1 and origins[0] in cors else None
+
+    def _is_preflight(self) -> bool:
+        asked = self.requestHeaders.hasHeader(b"Access-Control-Request-Method")
+        return asked and self.allowed_origin() is not None
+
+    def _host_error(self) -> StackvizError | None:
+        hosts = self.requestHeaders.getRawHeaders(b"Host", [])
+        if not hosts:
+            # HTTP/1.0 has none, and no browser speaks it
+            return _no_host() if self.clientproto == b"HTTP/1.1" else None
+        if len(hosts) > 1 or (hosts[0] != self.channel.accepted_host and not _HOST.fullmatch(hosts[0])):
+            return _no_host()
+        if hosts[0] != self.channel.accepted_host:
+            if not self.channel.site.names.include(hosts[0], self.channel.getHost()):
+                self.channel.site.meters.count("limit_hits", limit="hosts")
+                return HostUnknownError(
+                    "this server does not go by the name in the request's Host header;"
+                    " its operator can add it to hosts in the configuration"
+                )
+            self.channel.accepted_host = hosts[0]
+        return None
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
         """As in Twisted, whose table of phrases is short of some (422)."""
@@ -211,6 +257,13 @@ class LimitedRequest(Request):
             # Twisted's is 0; a cache would take it for the length of what it holds (RFC 9110, 8.6)
             headers.removeHeader(b"Content-Length")
         headers.setRawHeaders(b"X-Request-Id", [self.request_id.encode("ascii")])
+        if self.channel.site.cors and self.path.startswith(b"/api/"):
+            varies = headers.getRawHeaders(b"Vary", [])
+            headers.setRawHeaders(b"Vary", [b", ".join((*varies, b"Origin"))])
+            origin = self.allowed_origin()
+            if origin is not None:
+                headers.setRawHeaders(b"Access-Control-Allow-Origin", [origin])
+                headers.setRawHeaders(b"Access-Control-Expose-Headers", [b"Retry-After, X-Request-Id"])
         headers.removeHeader(b"Server")  # the channel's
         if not headers.hasHeader(b"Date"):
             headers.setRawHeaders(b"Date", [datetimeToString()])
@@ -301,6 +354,10 @@ class _Rest:
     def stopProducing(self) -> None:
         self._flowing = False
         self._views.clear()
+
+
+def _no_host() -> InvalidRequestError:
+    return InvalidRequestError("the Host header is not one host name")
 
 
 def _too_large() -> RequestTooLargeError:

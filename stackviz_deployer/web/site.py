@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.channel import LimitedChannel, TurnedAway
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.health import Health
+from stackviz_deployer.web.names import Names
 from stackviz_deployer.web.pages import ErrorPage, FilePage, public_page
 from stackviz_deployer.web.places import Places
 from stackviz_deployer.web.proxy import StackvizProxy
@@ -106,6 +108,8 @@ class DeployerSite(Site):
         reception: Reception,
         clients: Clients,
         connections: Connections,
+        names: Names,
+        cors: Sequence[str],
         routes: Routes,
         meters: Meters,
         access_log: AccessLog,
@@ -122,6 +126,8 @@ class DeployerSite(Site):
         )
         self.reception = reception
         self.clients = clients
+        self.names = names
+        self.cors = frozenset(origin.encode("ascii") for origin in cors)
         self.routes = routes
         self.meters = meters
         self.access_log = access_log
@@ -189,6 +195,8 @@ def make_site(
     agent: IAgent | None = None,
     clients: Clients | None = None,
     connections: Connections | None = None,
+    names: Names | None = None,
+    cors: Sequence[str] = (),
     meters: Meters | None = None,
     access_log: AccessLog = "off",
 ) -> DeployerSite:
@@ -220,6 +228,8 @@ def make_site(
         reception=reception,
         clients=clients or Clients(),
         connections=connections or Connections(),
+        names=names or Names(),
+        cors=cors,
         routes=Routes(api.app.url_map, health.app.url_map, UNPREFIXED),
         meters=meters or NoMeters(),
         access_log=access_log,

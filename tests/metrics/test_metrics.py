@@ -29,7 +29,7 @@ from stackviz_deployer.web.site import UNPREFIXED
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "stackviz_deployer"
 ROUTES = Routes(Api.app.url_map, Health.app.url_map, UNPREFIXED)
-CONSTANT_LIMITS = {"request_body", "request_head", "uploads_of_one_client"}
+CONSTANT_LIMITS = {"hosts", "request_body", "request_head", "uploads_of_one_client"}
 """Limits that no key configures."""
 
 

@@ -29,6 +29,7 @@ from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.blobs import FileThreads
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.health import Health
+from stackviz_deployer.web.names import Names
 from stackviz_deployer.web.site import DeployerSite, make_site
 from stackviz_deployer.web.throttle import Throttle
 from stackviz_deployer.web.upload import Reception
@@ -117,6 +118,7 @@ class House:
         self.uploads = UploadStore(blobs.parent, in_thread, upload_bytes=UPLOAD_BYTES)
         self.uploads.startService()
         self.meters = CountingMeters()
+        more.setdefault("names", Names(["site.example", "a_b.example"]))
         clients = more.setdefault("clients", Clients())
         connections = more.setdefault("connections", Connections())
         throttle = Throttle(rates, clients=clients, clock=more.get("reactor", clock), meters=self.meters)

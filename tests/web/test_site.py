@@ -88,7 +88,7 @@ class HeaderTests(SocketCase):
     async def test_host(self) -> None:
         for host, wanted in (
             (b"Host: localhost:5000\r\n", 405),
-            (b"Host: [::1]:5000\r\n", 405),
+            (b"Host: [::ffff:127.0.0.1]:5000\r\n", 405),
             (b"Host: a_b.example.\r\n", 405),
             (b"Host: a..b\r\n", 400),
             (b"Host: %s\r\n" % (b"a" * 64), 400),

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``ssl:`` endpoints: served, with HSTS, and with the certificate that lies there now."""
+
+import datetime as dt
+import socket
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+
+from stackviz_deployer.web.listen import listening
+from tests.daemon import free_port
+from tests.web.door import SocketCase, split
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def write_certificate(folder: Path, number: int) -> bytes:
+    """A key and a certificate of our own with this serial number; the certificate as DER."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(number)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+class TLSTests(SocketCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.first = write_certificate(self.folder, 1)
+        self.tls = free_port()
+        service = listening(self.description(), self.house.site, reactor)
+        service.startService()
+        self.addCleanup(service.stopService)
+
+    def description(self) -> str:
+        files = f"privateKey={self.folder}/key.pem:certKey={self.folder}/cert.pem"
+        return f"ssl:{self.tls}:interface=127.0.0.1:{files}"
+
+    def ask(self, sent: bytes = GET) -> tuple[bytes, bytes]:
+        """The server's certificate, and its answer."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with (
+            socket.create_connection(("127.0.0.1", self.tls), timeout=20) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as client,
+        ):
+            shown = client.getpeercert(binary_form=True)
+            client.sendall(sent)
+            got = b""
+            while chunk := client.recv(65536):
+                got += chunk
+        return shown or b"", got
+
+    async def test_served(self) -> None:
+        shown, got = await deferToThread(self.ask)
+        self.assertEqual(shown, self.first)
+        code, headers, _ = split(got)
+        self.assertEqual((code, headers["strict-transport-security"]), (200, "max-age=31536000"))
+        _, got = await deferToThread(self.ask, b"nonsense\r\n\r\n")
+        code, headers, _ = split(got)
+        self.assertEqual((code, headers["strict-transport-security"]), (400, "max-age=31536000"))
+        plain = await self.raw(GET)
+        self.assertNotIn("strict-transport-security", split(plain)[1])
+
+    async def test_renewed(self) -> None:
+        second = write_certificate(self.folder, 2)
+        self.assertEqual((await deferToThread(self.ask))[0], second)
+        self.assertEqual((await deferToThread(self.ask))[0], second)
+
+    async def test_renewed_badly(self) -> None:
+        """A key without its certificate, no certificate, none that makes sense: the old pair goes on."""
+        old = (self.folder / "cert.pem").read_bytes()
+        write_certificate(self.folder, 2)
+        new = (self.folder / "cert.pem").read_bytes()
+        for content in (old, b"nonsense", None):
+            if content is None:
+                (self.folder / "cert.pem").unlink()
+            else:
+                (self.folder / "cert.pem").write_bytes(content)
+            self.assertEqual((await deferToThread(self.ask))[0], self.first)
+        (self.folder / "cert.pem").write_bytes(new)
+        self.assertEqual((await deferToThread(self.ask))[0], ssl.PEM_cert_to_DER_cert(new.decode()))
+
+    def test_unusable_at_start(self) -> None:
+        (self.folder / "key.pem").unlink()
+        self.assertRaises(ValueError, listening, self.description(), self.house.site, reactor)
+        (self.folder / "key.pem").write_bytes(b"nonsense")
+        self.assertRaises(ValueError, listening, self.description(), self.house.site, reactor)
