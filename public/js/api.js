@@ -19,6 +19,11 @@ export class ApiError extends Error {
   }
 }
 
+/** @param {unknown} error */
+export function messageOf(error) {
+  return error instanceof ApiError ? error.message : `Something went wrong in this page: ${error instanceof Error ? error.message : String(error)}`;
+}
+
 /**
  * @param {string} path
  * @param {RequestInit} options

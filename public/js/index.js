@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first page: paste anything, pick a job.
 import { C } from "./lib/classes.js";
-import { recent, scrape, upload } from "./api.js";
+import { messageOf, recent, scrape, upload } from "./api.js";
 import { byId, fill } from "./dom.js";
 import { lookUp } from "./looking.js";
-import { messageOf } from "./message.js";
 import { lookupTitle } from "./views/ending.js";
 import { makeFound } from "./views/found.js";
-import { notice } from "./views/notice.js";
+import { notice } from "./views/pieces.js";
 import { recentView } from "./views/recent.js";
 import { keySheet } from "./views/sheet.js";
 import { sendingView, takeFiles } from "./views/upload.js";

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The site of a task: load it, and keep what is shown and the address in step.
-import { ApiError, blobText } from "./api.js";
+import { ApiError, blobText, messageOf } from "./api.js";
 import { askedJson, askedTask, askedText, uuid } from "./asked.js";
 import { byId, fill, h, sheet } from "./dom.js";
 import { C } from "./lib/classes.js";
 import { arrangeArtifacts } from "./lib/runs.js";
 import { makeTestSet } from "./lib/testset.js";
-import { messageOf } from "./message.js";
 import { getState, onState, setOrigin, setState } from "./store.js";
 import { bindKeys } from "./views/keys.js";
-import { notice, skeleton, warningList } from "./views/notice.js";
+import { notice, skeleton, warningList } from "./views/pieces.js";
 import { makeRunView } from "./views/runview.js";
 import { headerView } from "./views/summary.js";
 

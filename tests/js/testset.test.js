@@ -6,7 +6,7 @@ import { applyFilter, sortTests } from "../../public/js/lib/filter.js";
 import { arrangeArtifacts } from "../../public/js/lib/runs.js";
 import { FAIL, UNFINISHED } from "../../public/js/lib/status.js";
 import { classOf, makeTestSet, splitName } from "../../public/js/lib/testset.js";
-import { terminalLine, visible } from "../../public/js/lib/text.js";
+import { terminalLine, visible } from "../../public/js/lib/format.js";
 
 const NOON = Date.UTC(2016, 5, 1, 12, 0, 0);
 

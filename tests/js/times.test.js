@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { counted, formatBytes, formatCount, formatPercent, niceMax, timeTicks } from "../../public/js/lib/ticks.js";
-import { formatAgo, formatFull, formatLength, formatMoment, formatSpan } from "../../public/js/lib/times.js";
+import { counted, formatAgo, formatBytes, formatCount, formatFull, formatLength, formatMoment, formatPercent, formatSpan, niceMax, timeTicks } from "../../public/js/lib/format.js";
 
 const NOON = Date.UTC(2016, 5, 1, 12, 0, 0);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which status each pixel of a lane shows.  The worst that touches a pixel wins it, and every test touches at least
+// Where the lanes lie, and which status each pixel of one shows.  The worst that touches a pixel wins it, and every test touches at least
 // one, so nothing can vanish however far one zooms out.  Skips take no time and there are many: they are painted in a
 // band of their own in the middle of the lane, where they hide nothing and nothing but a failure hides them.
 import { lowerBound } from "./testset.js";
@@ -172,4 +172,39 @@ export function testAt(index, lane, ms, slack_ms) {
     }
   }
   return best;
+}
+
+// Where each lane lies: thinner ones the more there are, and folded ones the thinnest.
+
+/** Above the lanes are the axis and the markers of failures. */
+export const LANES_TOP = 32;
+export const FOLDED = 5;
+const GAP = 3;
+
+/** @typedef {{tops: number[], heights: number[], whole: number}} Layout in CSS pixels */
+
+/**
+ * @param {readonly string[]} labels of the lanes
+ * @param {readonly string[]} folded labels of those that are
+ * @returns {Layout}
+ */
+export function layoutLanes(labels, folded) {
+  const thin = new Set(folded);
+  const open = labels.filter((label) => !thin.has(label)).length;
+  const tall = open <= 8 ? 24 : open <= 16 ? 18 : open <= 40 ? 13 : 8;
+  const heights = labels.map((label) => (thin.has(label) ? FOLDED : tall));
+  let y = LANES_TOP;
+  const tops = heights.map((height) => {
+    const top = y;
+    y += height + GAP;
+    return top;
+  });
+  return { tops, heights, whole: y + GAP };
+}
+
+/** @param {Layout} layout @param {number} y @returns {number} lane, -1 for none */
+export function laneAt({ tops, heights }, y) {
+  // The space below a lane belongs to it: between lanes there is nothing to be meant.
+  for (let lane = tops.length - 1; lane >= 0; lane -= 1) if (y >= tops[lane]) return y < tops[lane] + heights[lane] + GAP ? lane : -1;
+  return -1;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which charts a dstat file can fill, and what they show of it.
-import { formatBytes, formatNumber, formatPercent, formatRate, niceMax } from "./ticks.js";
+import { formatBytes, formatNumber, formatPercent, formatRate, niceMax } from "./format.js";
 
 /** @typedef {import("./dstat.js").Dstat} Dstat */
 

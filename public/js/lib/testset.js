@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A run's tests as columns: what 50,000 objects would cost in memory and time, arrays do not.
 import { testStatus } from "./status.js";
-import { visible } from "./text.js";
+import { visible } from "./format.js";
 
 /** @typedef {import("./types.js").TestJson} TestJson */
 

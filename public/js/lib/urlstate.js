@@ -11,7 +11,7 @@ import { SORT_KEYS } from "./filter.js";
  * @property {string[]} statuses of the filter, none = all
  * @property {string} tag of the filter, "" = any
  * @property {number} least seconds that a test must have taken
- * @property {import("./times.js").Zone} zone
+ * @property {import("./format.js").Zone} zone
  * @property {import("./filter.js").SortKey} sort
  * @property {boolean} descending
  * @property {string[]} folded labels of the lanes that are drawn thin

@@ -3,7 +3,7 @@
 import { h, outLink, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { whyLeftOut } from "../lib/saveplan.js";
-import { warningList } from "../views/notice.js";
+import { warningList } from "../views/pieces.js";
 import { saved } from "./source.js";
 
 /** @param {HTMLElement} head of the job, which is there */

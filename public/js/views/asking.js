@@ -2,7 +2,7 @@
 // A look-up of which nothing is known yet.
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { skeleton } from "./notice.js";
+import { skeleton } from "./pieces.js";
 import { wholeSeconds } from "./progress.js";
 
 const SLOW_MS = 4000;

@@ -3,8 +3,7 @@
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { findRows, linesOf, logLines, toneOf } from "../lib/loglines.js";
-import { terminalLine, visible } from "../lib/text.js";
-import { counted, formatCount } from "../lib/ticks.js";
+import { counted, formatCount, terminalLine, visible } from "../lib/format.js";
 import { copyButton } from "./copy.js";
 
 /** Lines that are elements at a time, and characters of one of them. */

@@ -4,8 +4,7 @@ import { append, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { total } from "../lib/metrics.js";
 import { drawCurve, fillColumn, toColumns } from "../lib/plot.js";
-import { makeSurface } from "./surface.js";
-import { pixel } from "./theme.js";
+import { makeSurface, pixel } from "./canvas.js";
 
 /** @typedef {import("./timeline.js").Scene} Scene */
 /** @typedef {import("../lib/metrics.js").Chart} Chart */

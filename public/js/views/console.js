@@ -6,13 +6,12 @@ import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { failureAt } from "../lib/outline.js";
 import { jobStatus } from "../lib/status.js";
-import { counted } from "../lib/ticks.js";
+import { counted } from "../lib/format.js";
 import { getState, onState, setState } from "../store.js";
 import { makeConsole } from "./consolepane.js";
 import { failuresView } from "./consolefailure.js";
-import { statusBadge } from "./icons.js";
+import { skeleton, statusBadge } from "./pieces.js";
 import { lackNotice } from "./lack.js";
-import { skeleton } from "./notice.js";
 
 /** @typedef {import("../lib/types.js").Artifact} Artifact */
 

@@ -3,7 +3,7 @@
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { parseRuns } from "../lib/sgr.js";
-import { visible } from "../lib/text.js";
+import { visible } from "../lib/format.js";
 import { foldProps } from "./folds.js";
 import { painted } from "./painted.js";
 

@@ -5,14 +5,14 @@ import { C } from "../lib/classes.js";
 import { allRows, formatLines, leveledLines, parseLines, someRows } from "../lib/consolelines.js";
 import { isQuestion } from "../lib/logscan.js";
 import { sectionOf } from "../lib/outline.js";
-import { counted, formatCount } from "../lib/ticks.js";
+import { counted, formatCount } from "../lib/format.js";
 import { GivenUpError, makeLogSearch } from "../logsearch.js";
 import { sharedAddressOf } from "../sharing.js";
 import { getOrigin, getState, rangeMs, setState, showTime } from "../store.js";
 import { makeConsoleBar } from "./consolebar.js";
 import { makeConsoleList } from "./consolelist.js";
 import { makeConsoleTree } from "./consoletree.js";
-import { messageOf } from "./ending.js";
+import { messageOf } from "../api.js";
 import { pickLines } from "./consolepick.js";
 
 /** @typedef {import("../lib/consolelines.js").Span} Span */

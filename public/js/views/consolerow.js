@@ -4,8 +4,7 @@ import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { dateMs, lastState, stretch, toneOf } from "../lib/consolelines.js";
 import { parseRuns } from "../lib/sgr.js";
-import { counted, formatCount } from "../lib/ticks.js";
-import { formatMoment } from "../lib/times.js";
+import { counted, formatCount, formatMoment } from "../lib/format.js";
 import { painted } from "./painted.js";
 
 /** So many characters of a line are shown at first, and so many at a further click. */
@@ -17,7 +16,7 @@ const MOST_MARKS = 200;
 
 /** @typedef {import("../lib/consolelines.js").ConsoleLine} ConsoleLine */
 /** @typedef {import("../lib/logscan.js").Question} Question */
-/** @typedef {{question: Question|null, zone: import("../lib/times.js").Zone, origin_ms: number}} Look origin_ms: NaN where no test run is beside the console */
+/** @typedef {{question: Question|null, zone: import("../lib/format.js").Zone, origin_ms: number}} Look origin_ms: NaN where no test run is beside the console */
 
 /** A line that is on its way. @param {number} number */
 export function emptyRow(number) {

@@ -3,11 +3,9 @@
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { groupSections, tookMs } from "../lib/outline.js";
-import { visible } from "../lib/text.js";
-import { counted } from "../lib/ticks.js";
-import { formatLength } from "../lib/times.js";
+import { counted, formatLength, visible } from "../lib/format.js";
 import { foldProps } from "./folds.js";
-import { kindIcon } from "./icons.js";
+import { kindIcon } from "./pieces.js";
 
 /** @typedef {import("../lib/types.js").SectionJson} SectionJson */
 

@@ -6,13 +6,11 @@ import { neighboursOf } from "../lib/concurrent.js";
 import { marksOf, plainTags } from "../lib/marks.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
-import { visible } from "../lib/text.js";
-import { formatLength, formatSpan } from "../lib/times.js";
+import { formatLength, formatSpan, visible } from "../lib/format.js";
 import { attachmentView } from "./attachment.js";
 import { copyButton } from "./copy.js";
-import { statusBadge } from "./icons.js";
+import { skeleton, statusBadge } from "./pieces.js";
 import { lackNotice } from "./lack.js";
-import { skeleton } from "./notice.js";
 import { sameTimeView } from "./sametime.js";
 
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A site that is not there, and what can be done about it.
-import { ApiError, scrape } from "../api.js";
+import { ApiError, messageOf, scrape } from "../api.js";
 import { fill, h, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { formatAgo } from "../lib/times.js";
-import { messageOf } from "../message.js";
-import { notice } from "./notice.js";
+import { formatAgo } from "../lib/format.js";
+import { notice } from "./pieces.js";
 import { jobFacts } from "./progress.js";
-
-export { messageOf } from "../message.js";
 
 /** @typedef {import("../lib/types.js").Status} Status */
 

@@ -7,12 +7,10 @@ import { slowestTests } from "../lib/filter.js";
 import { marksOf } from "../lib/marks.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { classOf, splitName } from "../lib/testset.js";
-import { visible } from "../lib/text.js";
-import { counted } from "../lib/ticks.js";
-import { formatLength, formatMoment } from "../lib/times.js";
+import { counted, formatLength, formatMoment, visible } from "../lib/format.js";
 import { copyButton } from "./copy.js";
 import { foldProps, setSteps, stepsOf } from "./folds.js";
-import { kindIcon } from "./icons.js";
+import { kindIcon } from "./pieces.js";
 
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
 /** @typedef {import("../lib/types.js").StatsJson} StatsJson */
@@ -23,7 +21,7 @@ const MORE_TESTS = 200;
 const SLOWEST = 10;
 
 /**
- * @param {{tests: TestSet, stats: StatsJson|null, zone: () => import("../lib/times.js").Zone, onSelect: (test: number) => void,
+ * @param {{tests: TestSet, stats: StatsJson|null, zone: () => import("../lib/format.js").Zone, onSelect: (test: number) => void,
  *   linkOf: (test: number) => string, sharedLinkOf: (test: number) => string, markdownOf: (tests: readonly number[], text: string) => string}} options
  */
 export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkOf, markdownOf }) {

@@ -3,9 +3,7 @@
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { tagsOf } from "../lib/filter.js";
-import { visible } from "../lib/text.js";
-import { counted, formatCount } from "../lib/ticks.js";
-import { formatLength } from "../lib/times.js";
+import { counted, formatCount, formatLength, visible } from "../lib/format.js";
 
 /** @typedef {import("../lib/urlstate.js").ViewState} ViewState */
 

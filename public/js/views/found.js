@@ -4,7 +4,7 @@
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { movesNothing, rowKeys } from "../lib/groups.js";
-import { counted } from "../lib/ticks.js";
+import { counted } from "../lib/format.js";
 import { askingView } from "./asking.js";
 import { graft } from "./graft.js";
 import { answerView } from "./joblist.js";

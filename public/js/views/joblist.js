@@ -4,10 +4,8 @@ import { h, outLink, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { groupJobs } from "../lib/groups.js";
 import { jobStatus } from "../lib/status.js";
-import { counted } from "../lib/ticks.js";
-import { formatAgo } from "../lib/times.js";
-import { statusBadge } from "./icons.js";
-import { notice, warningList } from "./notice.js";
+import { counted, formatAgo } from "../lib/format.js";
+import { notice, statusBadge, warningList } from "./pieces.js";
 
 /** @typedef {import("../lib/types.js").Answer} Answer */
 /** @typedef {import("../lib/types.js").Job} Job */

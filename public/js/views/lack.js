@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stands where something could not be had.
-import { ApiError } from "../api.js";
+import { ApiError, messageOf } from "../api.js";
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { messageOf } from "../message.js";
-import { notice } from "./notice.js";
+import { notice } from "./pieces.js";
 
 /**
  * With a way to try again, unless it is gone for good.

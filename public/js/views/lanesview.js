@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The lanes of the timeline: failure markers, the axis of time, one lane a worker.
 import { C } from "../lib/classes.js";
-import { FOLDED, laneAt, LANES_TOP } from "../lib/layout.js";
-import { markerColumns, rowSpan, testAt } from "../lib/lanes.js";
+import { FOLDED, laneAt, LANES_TOP, markerColumns, rowSpan, testAt } from "../lib/lanes.js";
 import { FAIL, TEST_STATUSES, UNFINISHED } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
-import { visible } from "../lib/text.js";
-import { timeTicks } from "../lib/ticks.js";
-import { makeSurface, paintLanes } from "./surface.js";
+import { timeTicks, visible } from "../lib/format.js";
+import { makeSurface, paintLanes } from "./canvas.js";
 
 /** @typedef {import("./timeline.js").Scene} Scene */
 

@@ -4,9 +4,9 @@ import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { parseDstat } from "../lib/dstat.js";
 import { chartsOf, otherCharts, rowAt, sampleRange } from "../lib/metrics.js";
-import { visible } from "../lib/text.js";
+import { visible } from "../lib/format.js";
 import { makeChartView } from "./chartview.js";
-import { option } from "./menu.js";
+import { option } from "./pieces.js";
 import { lackNotice } from "./lack.js";
 
 /** @typedef {import("../lib/dstat.js").Dstat} Dstat */
@@ -18,7 +18,7 @@ import { lackNotice } from "./lack.js";
 /** @typedef {{name: string, dstat: Dstat, usual: Chart[], others: Chart[], views: ReturnType<typeof makeChartView>[]}} Loaded */
 
 /**
- * @param {{hosts: readonly Host[], choice: ReturnType<typeof import("./menu.js").menu>, onHosts: (names: string[]) => void, onCharts: (keys: string[]) => void, changed: () => void}} options
+ * @param {{hosts: readonly Host[], choice: ReturnType<typeof import("./pieces.js").menu>, onHosts: (names: string[]) => void, onCharts: (keys: string[]) => void, changed: () => void}} options
  */
 export function makeMachine({ hosts, choice, onHosts, onCharts, changed }) {
   /** @type {Map<string, Loaded|null>} null: there is nothing in it */

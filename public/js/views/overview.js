@@ -3,7 +3,7 @@
 import { C } from "../lib/classes.js";
 import { markerColumns } from "../lib/lanes.js";
 import { FAIL, UNFINISHED } from "../lib/status.js";
-import { makeSurface, paintLanes } from "./surface.js";
+import { makeSurface, paintLanes } from "./canvas.js";
 
 /** @typedef {import("./timeline.js").Scene} Scene */
 

@@ -2,7 +2,7 @@
 // Text of a terminal as elements: its colours, and what was searched for marked.
 import { h } from "../dom.js";
 import { piecesOf } from "../lib/sgr.js";
-import { visible } from "../lib/text.js";
+import { visible } from "../lib/format.js";
 
 /**
  * @param {string} text

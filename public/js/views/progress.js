@@ -2,8 +2,7 @@
 // A scrape while it works: which stage, how much, how long.
 import { fill, h, outLink } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { counted, formatBytes } from "../lib/ticks.js";
-import { formatLength } from "../lib/times.js";
+import { counted, formatBytes, formatLength } from "../lib/format.js";
 
 /** @typedef {import("../lib/types.js").Status} Status */
 

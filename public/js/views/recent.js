@@ -3,8 +3,8 @@
 import { h, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { jobStatus } from "../lib/status.js";
-import { formatAgo } from "../lib/times.js";
-import { statusBadge } from "./icons.js";
+import { formatAgo } from "../lib/format.js";
+import { statusBadge } from "./pieces.js";
 
 /** @typedef {import("../lib/types.js").Status} Status */
 

@@ -8,11 +8,10 @@ import { findGaps } from "../lib/gaps.js";
 import { reveal } from "../lib/range.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
-import { zoneName } from "../lib/times.js";
+import { zoneName } from "../lib/format.js";
 import { addressOf } from "../store.js";
 import { makeFilterBar } from "./filterbar.js";
-import { menu, option } from "./menu.js";
-import { skeleton } from "./notice.js";
+import { menu, option, skeleton } from "./pieces.js";
 import { countsView, runFacts } from "./summary.js";
 import { makeTimeline } from "./timeline.js";
 
@@ -199,7 +198,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     parts?.arrange(mask, state());
   }
 
-  /** @param {import("../lib/times.js").Zone} value @param {boolean} again */
+  /** @param {import("../lib/format.js").Zone} value @param {boolean} again */
   function rezone(value, again) {
     zones.show(value);
     timeline.update({ zone: value });
@@ -241,16 +240,16 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
 
 /**
  * @param {number} ms a moment of the run, for the zone's name
- * @param {(zone: import("../lib/times.js").Zone) => void} onChange
+ * @param {(zone: import("../lib/format.js").Zone) => void} onChange
  */
 function zoneSwitch(ms, onChange) {
-  /** @type {[import("../lib/times.js").Zone, string][]} */
+  /** @type {[import("../lib/format.js").Zone, string][]} */
   const kinds = [["utc", "UTC"], ["local", zoneName("local", ms)], ["start", "From start"]];
-  const select = h("select", { "aria-label": "Times are shown in", onchange: () => onChange(/** @type {import("../lib/times.js").Zone} */ (select.value)) });
+  const select = h("select", { "aria-label": "Times are shown in", onchange: () => onChange(/** @type {import("../lib/format.js").Zone} */ (select.value)) });
   for (const [value, label] of kinds) select.append(h("option", { value }, value === "local" ? `Local (${label})` : label));
   return {
     element: select,
-    /** @param {import("../lib/times.js").Zone} zone */
+    /** @param {import("../lib/format.js").Zone} zone */
     show(zone) {
       select.value = zone;
     },

@@ -5,16 +5,14 @@ import { C } from "../lib/classes.js";
 import { neighboursOf } from "../lib/concurrent.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
-import { visible } from "../lib/text.js";
-import { counted } from "../lib/ticks.js";
-import { formatLength, formatMoment } from "../lib/times.js";
+import { counted, formatLength, formatMoment, visible } from "../lib/format.js";
 import { foldProps } from "./folds.js";
-import { kindIcon } from "./icons.js";
+import { kindIcon } from "./pieces.js";
 
 const MOST = 8;
 
 /**
- * @param {{tests: import("../lib/testset.js").TestSet, test: number, zone: import("../lib/times.js").Zone, hrefOf: (test: number) => string, onSelect: (test: number) => void}} options
+ * @param {{tests: import("../lib/testset.js").TestSet, test: number, zone: import("../lib/format.js").Zone, hrefOf: (test: number) => string, onSelect: (test: number) => void}} options
  */
 export function sameTimeView({ tests, test, zone, hrefOf, onSelect }) {
   const all = neighboursOf(tests, test);

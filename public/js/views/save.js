@@ -4,7 +4,7 @@ import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { megabytes, MOST_BYTES, whyLeftOut } from "../lib/saveplan.js";
 import { lackNotice } from "./lack.js";
-import { notice } from "./notice.js";
+import { notice } from "./pieces.js";
 
 /** How long the browser may take to begin to write the file. */
 const KEPT_MS = 60000;

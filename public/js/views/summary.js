@@ -3,9 +3,8 @@
 import { fill, h, outLink, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { jobStatus, TEST_STATUS, TEST_STATUSES } from "../lib/status.js";
-import { formatCount } from "../lib/ticks.js";
-import { formatLength } from "../lib/times.js";
-import { kindIcon, statusBadge } from "./icons.js";
+import { formatCount, formatLength } from "../lib/format.js";
+import { kindIcon, statusBadge } from "./pieces.js";
 
 /** @typedef {import("../lib/types.js").Task} Task */
 

@@ -6,10 +6,8 @@ import { sortTests } from "../lib/filter.js";
 import { marksOf, plainTags } from "../lib/marks.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
-import { visible } from "../lib/text.js";
-import { counted, formatCount } from "../lib/ticks.js";
-import { formatLength, formatMoment } from "../lib/times.js";
-import { statusBadge } from "./icons.js";
+import { counted, formatCount, formatLength, formatMoment, visible } from "../lib/format.js";
+import { statusBadge } from "./pieces.js";
 
 /** @typedef {import("../lib/filter.js").SortKey} SortKey */
 
@@ -27,7 +25,7 @@ const COLUMNS = [
 ];
 
 /**
- * @param {{tests: import("../lib/testset.js").TestSet, zone: () => import("../lib/times.js").Zone, onSelect: (test: number) => void,
+ * @param {{tests: import("../lib/testset.js").TestSet, zone: () => import("../lib/format.js").Zone, onSelect: (test: number) => void,
  *   onSort: (key: SortKey, descending: boolean) => void, onPlace: (row: number) => void}} options onPlace: which row is the first in sight
  */
 export function makeTable({ tests, zone, onSelect, onSort, onPlace }) {

@@ -2,13 +2,13 @@
 // Failures told to somebody else: as a link, and as a comment of a review.
 import { failureMarkdown } from "../lib/markdown.js";
 import { TEST_STATUS } from "../lib/status.js";
-import { formatLength, formatSpan } from "../lib/times.js";
+import { formatLength, formatSpan } from "../lib/format.js";
 import { sharedAddressOf } from "../sharing.js";
 import { addressOf, getState } from "../store.js";
 import { DEFAULT_STATE } from "../lib/urlstate.js";
 
 /**
- * @param {{tests: import("../lib/testset.js").TestSet, job: import("../lib/types.js").Job, zone: () => import("../lib/times.js").Zone}} data
+ * @param {{tests: import("../lib/testset.js").TestSet, job: import("../lib/types.js").Job, zone: () => import("../lib/format.js").Zone}} data
  */
 export function makeTeller({ tests, job, zone }) {
   /** A test as it is found without the filters of whoever sends it. @param {number} i */

@@ -2,21 +2,20 @@
 // The time axis: overview, lanes and machine, drawn together from one scene.
 import { C } from "../lib/classes.js";
 import { h } from "../dom.js";
-import { indexLanes } from "../lib/lanes.js";
-import { layoutLanes } from "../lib/layout.js";
+import { indexLanes, layoutLanes } from "../lib/lanes.js";
 import { clamp, pan, zoom } from "../lib/range.js";
 import { TEST_STATUS } from "../lib/status.js";
-import { counted } from "../lib/ticks.js";
+import { counted } from "../lib/format.js";
 import { bindGestures } from "./gestures.js";
 import { makeLanesView } from "./lanesview.js";
 import { makeOverview } from "./overview.js";
-import { onThemeChange, readTheme } from "./theme.js";
+import { onThemeChange, readTheme } from "./canvas.js";
 import { makeTip } from "./tip.js";
 
 /** @typedef {import("../lib/range.js").Range} Range */
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
 /** @typedef {ReturnType<typeof import("./machine.js").makeMachine>} Machine */
-/** @typedef {import("../lib/times.js").Zone} Zone */
+/** @typedef {import("../lib/format.js").Zone} Zone */
 
 /** What waits for the first frame waits no longer than this: tabs in the background have no frames. */
 const UNSEEN_MS = 1500;
@@ -28,14 +27,14 @@ const UNSEEN_MS = 1500;
  * @property {import("../lib/lanes.js").LaneIndex} index
  * @property {readonly number[]} failures in order of time
  * @property {import("../lib/gaps.js").Gap[]} gaps
- * @property {import("../lib/layout.js").Layout} layout
+ * @property {import("../lib/lanes.js").Layout} layout
  * @property {Range} run with a little room at both ends
  * @property {number} run_ms when the first test began
  * @property {Range} range
  * @property {Uint8Array|null} mask
  * @property {number} selected test, or -1
  * @property {Zone} zone
- * @property {import("./theme.js").Theme} theme
+ * @property {import("./canvas.js").Theme} theme
  * @property {number} width
  * @property {number} gutter
  * @property {(ms: number) => number} x

@@ -2,7 +2,7 @@
 // Files of a person's own, chosen or dropped anywhere on the page.
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { counted, formatBytes } from "../lib/ticks.js";
+import { counted, formatBytes } from "../lib/format.js";
 
 /**
  * Take files from the button and from whatever is dropped; `onFiles` gets at least one, `onRefused` a sentence.

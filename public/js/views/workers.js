@@ -4,9 +4,7 @@ import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { BETWEEN, classTimes, INSIDE, longestGaps } from "../lib/gaps.js";
 import { fullClassOf } from "../lib/testset.js";
-import { visible } from "../lib/text.js";
-import { counted } from "../lib/ticks.js";
-import { formatLength, formatMoment } from "../lib/times.js";
+import { counted, formatLength, formatMoment, visible } from "../lib/format.js";
 
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
 /** @typedef {import("../lib/gaps.js").Gap} Gap */
@@ -26,7 +24,7 @@ const PARTS = [
 ];
 
 /**
- * @param {{tests: TestSet, lanes: readonly LaneTime[], gaps: readonly Gap[], zone: () => import("../lib/times.js").Zone,
+ * @param {{tests: TestSet, lanes: readonly LaneTime[], gaps: readonly Gap[], zone: () => import("../lib/format.js").Zone,
  *   hrefOf: (change: Partial<import("../lib/urlstate.js").ViewState>) => string,
  *   set: (change: Partial<import("../lib/urlstate.js").ViewState>) => void}} options
  */
