@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
@@ -18,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from stackviz_deployer import __version__
+from stackviz_deployer.clock import Elapsed, now_ms, run_steadily
 from stackviz_deployer.config import DEFAULT_HTTP, DEFAULT_JJB, Config, admin_token, load, stated_limits
 from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.model import Job
@@ -113,6 +113,7 @@ def makeService(options: Options) -> IService:
     """The daemon, not yet started."""
     from twisted.internet import reactor  # noqa: PLC0415 - the global reactor enters here and nowhere else
 
+    run_steadily(reactor)
     try:
         return build(options.config, reactor)
     except ConfigError as error:
@@ -143,7 +144,7 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.store.blobs import HELD_S, FileBlobStore  # noqa: PLC0415
     from stackviz_deployer.store.database import Database  # noqa: PLC0415
     from stackviz_deployer.store.disk import DiskProbe  # noqa: PLC0415
-    from stackviz_deployer.store.retention import SqliteRetention  # noqa: PLC0415
+    from stackviz_deployer.store.retention import SqliteRetention, newest_use  # noqa: PLC0415
     from stackviz_deployer.store.tasks import SqliteTaskStore  # noqa: PLC0415
     from stackviz_deployer.store.uploads import UploadStore  # noqa: PLC0415
     from stackviz_deployer.web.admin import AdminApi  # noqa: PLC0415
@@ -161,10 +162,15 @@ def build(config: Config, reactor: Any) -> IService:
     samples = Path(str(package.joinpath("sample")))
     meters = PrometheusMeters()
     lag = LagProbe(reactor, meters)
-    database = Database(config.state_dir / "stackviz.sqlite3", reactor)
-    store = SqliteTaskStore(database, now_ms)
+    ages = Elapsed()
+    database = Database(
+        config.state_dir / "stackviz.sqlite3",
+        reactor,
+        opened=lambda opened: ages.at_least(newest_use(opened)),
+    )
+    store = SqliteTaskStore(database, now_ms, ages.now_ms)
     blobs = FileBlobStore(config.state_dir, reactor, held_s=max(HELD_S, 4 * config.limits.task_seconds))
-    rows = SqliteRetention(database, now_ms)
+    rows = SqliteRetention(database, ages.now_ms)
     sweeper = Sweeper(rows=rows, files=blobs, retention=config.retention, clock=reactor)
     cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes, meters=meters)
     fetcher = HttpFetcher(
@@ -336,11 +342,6 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         "disk_free_bytes": free,
         "degraded": lambda: len(health()["reasons"]),
     }
-
-
-def now_ms() -> int:
-    """Milliseconds UTC."""
-    return time.time_ns() // 1_000_000
 
 
 class _Closing(Service):

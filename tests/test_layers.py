@@ -16,6 +16,7 @@ ALLOWED = {
     "interfaces": set(),
     "config": set(),
     "trace": set(),
+    "clock": set(),
     "log": {"trace"},
     "metrics": {"interfaces"},
     "check": {"config"},

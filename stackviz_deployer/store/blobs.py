@@ -81,6 +81,8 @@ class FileBlobStore(Service):
         self._renaming = threading.Lock()
         self._put_s: dict[str, list[float]] = {}
         """Blobs, and when they were put by those whose rows are not there yet."""
+        self._settled_s: dict[str, float] = {}
+        """Blobs that got their rows, and when, the earliest first: a sweep may have asked just before."""
         self._scratches: set[str] = set()
 
     def startService(self) -> None:
@@ -157,8 +159,13 @@ class FileBlobStore(Service):
 
     def settled(self, hashes: Iterable[BlobHash]) -> None:
         """Each of these, once for each put, has its row now; without this it is held for ``held_s``."""
+        now_s = time.monotonic()
         with self._renaming:
+            while self._settled_s and next(iter(self._settled_s.values())) < now_s - self._held_s:
+                del self._settled_s[next(iter(self._settled_s))]
             for name in hashes:
+                self._settled_s.pop(name, None)
+                self._settled_s[name] = now_s
                 puts = self._put_s.get(name)
                 if puts is not None:
                     puts.pop(0)
@@ -309,8 +316,14 @@ class FileBlobStore(Service):
             self._put_s = {name: puts for name, puts in held.items() if puts}
 
     def _remove_stray(self, entry: os.DirEntry[str], name: str) -> int | None:
+        before_s = time.monotonic() - self._held_s
         with self._renaming:
-            if name in self._put_s or not self._older(entry):
+            # whatever its date: the time of day may have been set back since our start
+            if (
+                name in self._put_s
+                or self._settled_s.get(name, before_s) > before_s
+                or not self._older(entry)
+            ):
                 return None
             size = _size(entry)
             return size if remove(Path(entry.path)) else None

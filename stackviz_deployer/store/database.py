@@ -54,17 +54,20 @@ class Database(Service):
         migrations: Sequence[Migration] | None = None,
         busy_s: float = 5.0,
         stop_s: float = 10.0,
+        opened: Callable[[sqlite3.Connection], None] = lambda _: None,
     ) -> None:
         """``reactor``: IReactorCore, IReactorThreads and IReactorTime; ``migrations``: None = the package's.
 
         ``busy_s``: how long we wait for somebody else's lock (an operator's ``sqlite3``, a
-        backup); ``stop_s``: how long stopping waits for statements before it interrupts them.
+        backup); ``stop_s``: how long stopping waits for statements before it interrupts them;
+        ``opened`` may read in the file of our form, before anybody else does.
         """
         self._path = path
         self._reactor = reactor
         self._migrations = migrations
         self._busy_s = busy_s
         self._stop_s = stop_s
+        self._opened = opened
         self._calls = InFlight()
         self._lock: int | None = None
         self._locked = False
@@ -162,6 +165,7 @@ class Database(Service):
                 migrate(connection, self._path, migrations)
                 # Only now: nothing of a file that migrate refuses is changed, its journal mode neither.
                 _log_ahead(connection, self._path)
+                self._opened(connection)
         except sqlite3.DatabaseError as error:
             raise _explained(self._path, error) from error
 

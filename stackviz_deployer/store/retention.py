@@ -36,6 +36,12 @@ def note_uses(txn: sqlite3.Cursor, task_ids: Iterable[TaskId], now_ms: int) -> N
     )
 
 
+def newest_use(connection: sqlite3.Connection | sqlite3.Cursor) -> int:
+    """When a site was last used, in milliseconds; 0 without one."""
+    sql = "SELECT MAX(used_ms) FROM tasks WHERE state = 'finished' AND pinned = 0"
+    return int(connection.execute(sql).fetchone()[0] or 0)
+
+
 def blob_bytes(txn: sqlite3.Cursor) -> int:
     """Bytes of all blobs that artifacts name, each once; their indices are not counted."""
     return int(txn.execute(_SUM).fetchone()[0] or 0)
@@ -191,7 +197,10 @@ def _drop_artifacts(txn: sqlite3.Cursor, task_id: TaskId) -> dict[BlobHash, int]
 
 
 class SqliteRetention:
-    """interfaces.KeptRows over a Database.  ``clock`` gives the time in milliseconds UTC."""
+    """interfaces.KeptRows over a Database.
+
+    ``clock`` gives the time in milliseconds; one that is never set back or forward while it runs.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], int]) -> None:
         self._database = database

@@ -110,7 +110,10 @@ def claim(txn: sqlite3.Cursor, now_ms: int) -> Task | None:
             )
             continue
         txn.execute(
-            "UPDATE tasks SET state = 'pending', started_ms = ?, attempts = attempts + 1 WHERE id = ?",
+            """
+            UPDATE tasks SET state = 'pending', started_ms = MAX(?, created_ms), attempts = attempts + 1
+            WHERE id = ?
+            """,
             (now_ms, row[0]),
         )
         return one(txn, row[0])
@@ -125,8 +128,11 @@ def finish(
     warnings: Sequence[str],
     *,
     now_ms: int,
+    used_ms: int | None = None,
 ) -> Task:
     """Pending -> finished, with its artifacts.
+
+    ``used_ms``: now by the clock of retention (None: the same).
 
     Raises TaskFailedError, and keeps nothing, when the task is not pending any more: it was
     cancelled meanwhile, or has ended.
@@ -136,9 +142,17 @@ def finish(
         raise TaskFailedError(f"the result of this scrape is not kept, because the task is {task.state}")
     txn.execute(
         """
-        UPDATE tasks SET state = 'finished', job = ?, warnings = ?, finished_ms = ?, used_ms = ? WHERE id = ?
+        UPDATE tasks
+        SET state = 'finished', job = ?, warnings = ?, finished_ms = MAX(?, started_ms), used_ms = ?
+        WHERE id = ?
         """,
-        (json.dumps(job.to_json()), json.dumps(list(warnings)), now_ms, now_ms, task_id),
+        (
+            json.dumps(job.to_json()),
+            json.dumps(list(warnings)),
+            now_ms,
+            now_ms if used_ms is None else used_ms,
+            task_id,
+        ),
     )
     artifact_rows.add(txn, task_id, artifacts)
     return one(txn, task_id)
@@ -159,7 +173,9 @@ def end_badly(
     """
     txn.execute(
         """
-        UPDATE tasks SET state = ?, error = ?, message = ?, finished_ms = ?, live_url = NULL
+        UPDATE tasks
+        SET state = ?, error = ?, message = ?, live_url = NULL,
+            finished_ms = MAX(?, COALESCE(started_ms, created_ms))
         WHERE id = ? AND state IN ('queued', 'pending')
         """,
         (state, error, None if message is None else storable(message), now_ms, task_id),
@@ -192,7 +208,8 @@ def requeue(txn: sqlite3.Cursor, now_ms: int) -> int:
     """
     txn.execute(
         """
-        UPDATE tasks SET state = 'error', error = ?, message = ?, finished_ms = ?, live_url = NULL
+        UPDATE tasks
+        SET state = 'error', error = ?, message = ?, finished_ms = MAX(?, started_ms), live_url = NULL
         WHERE state = 'pending' AND attempts >= ?
         """,
         (
@@ -271,11 +288,17 @@ def task_of_row(row: Sequence[Any]) -> Task:
 
 
 class SqliteTaskStore:
-    """interfaces.TaskStore over a Database.  ``clock`` gives the time in milliseconds UTC."""
+    """interfaces.TaskStore over a Database.
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    ``clock`` gives the time in milliseconds UTC, ``kept_clock`` that of retention (None: the same).
+    """
+
+    def __init__(
+        self, database: Database, clock: Callable[[], int], kept_clock: Callable[[], int] | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._kept_clock = kept_clock or clock
 
     async def create(self, job: Job, *, cancel_hash: str, force: bool, queue_limit: int) -> tuple[Task, bool]:
         """See ``create``; the row is on disk when the id is handed out."""
@@ -301,7 +324,15 @@ class SqliteTaskStore:
         warnings: Sequence[str],
     ) -> Task:
         """See ``finish``."""
-        return await self._database.write(finish, task_id, job, artifacts, warnings, now_ms=self._clock())
+        return await self._database.write(
+            finish,
+            task_id,
+            job,
+            artifacts,
+            warnings,
+            now_ms=self._clock(),
+            used_ms=self._kept_clock(),
+        )
 
     async def fail(self, task_id: TaskId, *, code: str, message: str) -> Task:
         """See ``end_badly``."""

@@ -300,6 +300,16 @@ class SweepTests(BlobTestCase):
         self.assertEqual((await self.store.sweep(frozenset())).blobs, 1)
         self.assertEqual(list(shard.iterdir()), [])
 
+    async def test_the_clock_was_set_back(self) -> None:
+        """What got its row after the sweep's list was made looks older than our start; it stays."""
+        blob = await self.store.put(self.file())
+        known: frozenset[str] = frozenset()
+        self.store.settled([blob.hash])
+        place = await self.store.path(blob)
+        os.utime(place, (1, 1))
+        self.assertEqual((await self.store.sweep(known)).blobs, 0)
+        self.assertEqual(await self.store.lost([blob]), frozenset())
+
 
 class RemoveTests(BlobTestCase):
     async def restart(self) -> None:
