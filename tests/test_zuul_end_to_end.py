@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,29 @@ class ZuulEndToEndTests(TestCase):
                 "/api/scrape", {"url": f"http://zuul.opendev.org/t/openstack/build/{UUID}"}
             )
             self.assertEqual((status, joined["uuid"]), (200, task["id"]))
+
+    def test_readme_look_up_as_it_is_answered(self) -> None:
+        """The command that README shows, and that what it prints has the shape of what README prints."""
+        text = (ROOT / "README.rst").read_text(encoding="utf-8")
+        found = re.search(r"\$ (curl -N.*?localhost:5000/api/list)\n(.*?)\n\n", text, re.DOTALL)
+        assert found is not None
+        command, shown = found[1], [line.strip() for line in found[2].splitlines()]
+        with self.daemon as daemon:
+            done = subprocess.run(
+                ["/bin/sh", "-c", command.replace("localhost:5000", f"127.0.0.1:{daemon.port}")],
+                capture_output=True,
+                timeout=60,
+                check=True,
+            )
+            lines = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(json.loads(shown[0]), lines[0])
+        self.assertTrue(all(sorted(line["asking"]) == line["asking"] != [] for line in lines[:-1]))
+        self.assertNotIn("asking", lines[-1])
+        jobs = lines[-1]["results"]
+        self.assertIn('"results":[{"url":"http://logs.openstack.org/26/271726/2/', shown[-1])
+        self.assertTrue(jobs)
+        for job in jobs:
+            self.assertTrue(job["url"].startswith("http://logs.openstack.org/26/271726/2/"), job)
 
     def test_what_devstack_tempest_leaves(self) -> None:
         with self.daemon as daemon:

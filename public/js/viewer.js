@@ -83,7 +83,7 @@ async function showRun() {
     if (mine !== loading) return;
     showWarnings(tests?.count ? (stats?.warnings ?? []) : []);
     if (!tests || tests.count === 0) {
-      fill(runBox, notice("warn", "No test ran", ["The results hold not a single test. What was found instead:", ...(stats?.warnings ?? [])].join("\n")));
+      fill(runBox, notice("warn", "No test ran", ["The results hold not a single test.", ...unsaid(stats?.warnings)].join("\n")));
       return;
     }
     setOrigin(tests.from_ms);
@@ -119,11 +119,13 @@ function firstDstat() {
   return dstatText;
 }
 
-/** The task's warnings repeat those of its runs with a file's name before them. @param {string[]} ofRun */
+/** @param {string[]} ofRun */
 function showWarnings(ofRun) {
-  const others = ofRun.filter((text) => !warnings.some((known) => known.endsWith(text)));
-  fill(warningBox, warningList([...warnings, ...others], "Left out or repaired"));
+  fill(warningBox, warningList([...warnings, ...unsaid(ofRun)], "Left out or repaired"));
 }
+
+/** The task's warnings repeat those of its runs with a file's name before them. @param {string[]} [ofRun] */
+const unsaid = (ofRun = []) => ofRun.filter((text) => !warnings.some((known) => known.endsWith(text)));
 
 /** @param {Run} current */
 function showChoice(current) {

@@ -18,6 +18,9 @@ from stackviz_deployer.store import artifacts as artifact_rows
 from stackviz_deployer.store.database import Database
 from stackviz_deployer.store.tasks import one, task_of_row, task_select
 
+UNUSED = "Nobody had looked at it for as long as this server keeps sites."
+ROOM = "Room was needed, and of all sites of this server it was the one not looked at for longest."
+
 # Without their names SQLite takes the index of states, and sorts.
 _LEAST_RECENTLY_USED = """
     SELECT id, used_ms FROM tasks INDEXED BY tasks_used_ms_idx
@@ -51,7 +54,7 @@ def expire(txn: sqlite3.Cursor, *, before_ms: int, over_bytes: int, most: int, n
     """At most ``most`` finished tasks, the one used longest ago first, give up their artifacts.
 
     Those that were last used before ``before_ms``, and as many more as free ``over_bytes``.
-    Pinned ones stay.
+    Pinned ones stay.  Each says why it went.
     """
     tasks: list[TaskId] = []
     hashes: list[BlobHash] = []
@@ -61,9 +64,10 @@ def expire(txn: sqlite3.Cursor, *, before_ms: int, over_bytes: int, most: int, n
         (most,),
     )
     for task_id, used_ms in rows.fetchall():
-        if used_ms >= before_ms and freed >= over_bytes:
+        unused = used_ms < before_ms
+        if not unused and freed >= over_bytes:
             break
-        gone = _expire_one(txn, task_id, None, now_ms)
+        gone = _expire_one(txn, task_id, UNUSED if unused else ROOM, now_ms)
         tasks.append(task_id)
         hashes += gone
         freed += sum(gone.values())
@@ -169,9 +173,7 @@ def page(txn: sqlite3.Cursor, *, where: str, values: Sequence[str], most: int) -
     )
 
 
-def _expire_one(
-    txn: sqlite3.Cursor, task_id: TaskId, message: str | None, now_ms: int
-) -> dict[BlobHash, int]:
+def _expire_one(txn: sqlite3.Cursor, task_id: TaskId, message: str, now_ms: int) -> dict[BlobHash, int]:
     txn.execute(
         "INSERT INTO expired_artifacts (id, task_id) SELECT id, task_id FROM artifacts WHERE task_id = ?",
         (task_id,),

@@ -143,6 +143,21 @@ test("who types anew ends the questions, also those to Zuul; what was found stay
   await close();
 });
 
+test("Stop ends the questions and leaves what was found", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  const first = await halfway(page);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByText(/^Not asked to the end: 127/).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Stop" }).count(), 0);
+  assert.equal(await page.locator("#results").getAttribute("aria-busy"), "false");
+  for (const until = Date.now() + 5000; door.counts.left === 0 && Date.now() < until; ) await page.waitForTimeout(50);
+  assert.deepEqual(door.counts, { asked: 1, left: 1 }, "the daemon has hung up on Zuul");
+  door.open();
+  assert.deepEqual(await names(page), first);
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
 test("/go/ shows what is there, too", { skip, timeout: 60000 }, async () => {
   const { page, troubles, close } = await openPage(browser);
   await page.goto(`${daemon.url}/go/${CHANGE}`);

@@ -160,6 +160,8 @@ export const STATES = [
   { name: "index", open: (page, { url }) => visit(page, `${url}/`, "Recent sites of this server") },
   { name: "index-keys", open: async (page, { url }) => { await page.goto(`${url}/`); await page.getByRole("button", { name: "Keys" }).click(); await page.getByRole("dialog").waitFor(); } },
   { name: "index-asking", open: (page, { url, silent }) => visit(page, url + asked(`${silent}271726`), "Looking up") },
+  // A bare number is asked of both Gerrits, of which one never answers.
+  { name: "index-half", open: (page, { url }) => visit(page, url + asked("269624"), "jobs so far") },
   { name: "index-jobs", open: (page, { url, gerrit }) => visit(page, url + asked(`${gerrit}269624`), "gate-cinder-pep8") },
   { name: "index-choices", open: (page, { url, gerrit }) => visit(page, url + asked(`${gerrit}#/q/project:openstack/stackviz`), "Which one?") },
   { name: "index-none", open: (page, { url, gerrit }) => visit(page, url + asked(`${gerrit}300001`), "No results yet") },

@@ -41,6 +41,7 @@ class RetentionTests(StoreTestCase):
         expired = await self.rows.expire(unused_ms=LONG_MS - 100, over_bytes=0, most=10)
         self.assertEqual((expired.tasks, expired.hashes, expired.bytes), ((old.id,), (a_blob(1).hash,), 1))
         self.assertEqual(await self.states(old, young), ["expired", "finished"])
+        self.assertEqual((await self.store.get(old.id)).message, retention.UNUSED)
         self.assertEqual((await self.rows.expire(unused_ms=LONG_MS - 100, over_bytes=0, most=10)).tasks, ())
 
     async def test_what_is_left(self) -> None:
@@ -49,7 +50,7 @@ class RetentionTests(StoreTestCase):
         first, second = await self.store.artifacts(task.id)
         await self.rows.expire(unused_ms=-LONG_MS, over_bytes=0, most=10)
         left = await self.store.get(task.id)
-        self.assertEqual(left, evolve(task, state=TaskState.EXPIRED))
+        self.assertEqual(left, evolve(task, state=TaskState.EXPIRED, message=retention.UNUSED))
         self.assertEqual(await self.store.artifacts(task.id), ())
         self.assertIsNone(await self.store.live(task.url))
         for one in (first, second):
@@ -66,6 +67,7 @@ class RetentionTests(StoreTestCase):
         expired = await self.rows.expire(unused_ms=LONG_MS, over_bytes=21, most=10)
         self.assertEqual((expired.tasks, expired.bytes), ((tasks[1].id, tasks[2].id), 50))
         self.assertEqual(await self.states(*tasks), ["finished", "expired", "expired", "finished"])
+        self.assertEqual((await self.store.get(tasks[1].id)).message, retention.ROOM)
         self.assertEqual(await self.rows.blob_bytes(), 50)
 
     async def test_shared_blobs_stay_until_the_last(self) -> None:

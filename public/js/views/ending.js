@@ -9,11 +9,11 @@ import { jobFacts } from "./progress.js";
 
 /** @typedef {import("../lib/types.js").Status} Status */
 
-/** @type {Record<string, {title: string, lead: string, tone: "bad"|"warn"}>} */
+/** `when` says what the moment below is. @type {Record<string, {title: string, lead: string, tone: "bad"|"warn", when: string}>} */
 const ENDINGS = {
-  error: { title: "The scrape failed", lead: "", tone: "bad" },
-  cancelled: { title: "The scrape was cancelled", lead: "Nothing of it was kept.", tone: "warn" },
-  expired: { title: "This site has expired", lead: "", tone: "warn" },
+  error: { title: "The scrape failed", lead: "", tone: "bad", when: "Failed" },
+  cancelled: { title: "The scrape was cancelled", lead: "Nothing of it was kept.", tone: "warn", when: "Cancelled" },
+  expired: { title: "This site has expired", lead: "", tone: "warn", when: "Scraped" },
 };
 
 /**
@@ -42,7 +42,7 @@ export function endingView(parent, s) {
       h("h1", null, s.job.name),
       facts,
       notice(ending.tone, sent && s.status === "error" ? "No site could be made" : ending.title, message),
-      h("p", { class: C.muted }, timeElement(when, formatAgo(when, Date.now())), s.error ? ` · ${s.error}` : null),
+      h("p", { class: C.muted }, `${ending.when} `, timeElement(when, formatAgo(when, Date.now())), s.error ? ` · ${s.error}` : null),
       h("div", { class: C.actions }, ...ways),
       trouble,
     ),
@@ -51,7 +51,7 @@ export function endingView(parent, s) {
 
 /** Why it is gone, and how to have it again. @param {Status} s @param {boolean} sent */
 function expiredLead(s, sent) {
-  const why = s.message ?? "Its data was removed: nobody had looked at it for long, or room was needed.";
+  const why = s.message ?? "Its data was removed to make room.";
   return `${why} ${sent ? "Send the files again to have it again." : "As long as the job's logs exist it can be made again."}`;
 }
 

@@ -33,13 +33,13 @@ export function answerView(answer, { query, onOpen, choiceHref }, inParts = fals
         h("span", { class: C.muted }, ` ${choice.change_project}${choice.change_branch ? ` · ${choice.change_branch}` : ""}`),
       ),
     );
-    view.append(h("section", { class: C.choices }, h("h2", null, `${items.length} changes fit. Which one?`), h("ul", null, ...items)));
+    view.append(h("section", { class: C.choices }, h("h2", null, `${answer.message || `${items.length} changes fit.`} Which one?`), h("ul", null, ...items)));
   }
   const changes = groupJobs(answer.results);
   for (const change of changes) view.append(changeView(change, onOpen));
   if (changes.length === 0 && !answer.choices?.length) {
     view.append(notice("info", "No results yet", answer.message || `Nothing was found for “${query}”.`));
-  } else if (answer.message) {
+  } else if (answer.message && !answer.choices?.length) {
     view.prepend(notice("info", answer.message));
   }
   if (warnings && inParts) view.append(h("div", { id: "look-up-says", class: C.late }, warnings));
