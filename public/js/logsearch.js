@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Questions to a whole console, answered beside the page; the next one ends the one before.
-import { tester } from "./lib/logscan.js";
-import { scanWhole } from "./lib/scanwhole.js";
 import { startWorker } from "./worker.js";
 
-/** Without a sign of life for so long, an expression tries too many ways to fit, or the server is gone. */
+/** Whoever searches says many times a second how far it is: without a word for so long, nothing comes from the server. */
 const SILENT_MS = 8000;
-const NO_THREAD = "This browser starts no second thread here, and an expression could make the page hang: search for words.";
 
 /** @typedef {{hits: Uint32Array, levels: Uint8Array, lines: number}} Found */
-/** @typedef {import("./lib/logscan.js").Question} Question */
+/** @typedef {import("./lib/question.js").Question} Question */
 /** @typedef {{id: number, question: Question|null, lines: number, resolve: (found: Found) => void, reject: (error: Error) => void, timer: number, tell: (read: number) => void}} Open */
 
 /** The question was given up for another. */
@@ -19,7 +16,7 @@ export class GivenUpError extends Error {}
 export function makeLogSearch(whole) {
   /** @type {Worker|null} */
   let worker = null;
-  /** No thread can be started: words alone are searched for, in slices. */
+  /** No thread can be started: the page searches, in slices. */
   let alone = false;
   let count = 0;
   /** @type {Open|null} */
@@ -35,16 +32,13 @@ export function makeLogSearch(whole) {
     open = null;
   }
 
-  const silence = () => window.setTimeout(() => stop(new Error("It takes too long: the expression tries too many ways to fit, or the server does not answer.")), SILENT_MS);
+  const silence = () => window.setTimeout(() => stop(new Error("The console does not come: the server does not answer.")), SILENT_MS);
 
   /** @param {Open} asked */
   async function searchHere(asked) {
     clearTimeout(asked.timer);
-    if (asked.question?.pattern) {
-      stop(new Error(NO_THREAD));
-      return;
-    }
     try {
+      const { scanWhole } = await import("./lib/scanwhole.js");
       const found = await scanWhole(whole(), asked.question, asked.lines, async (read) => {
         asked.tell(read);
         await new Promise((go) => {
@@ -106,11 +100,6 @@ export function makeLogSearch(whole) {
      * @returns {Promise<Found>}
      */
     ask(question, lines, tell) {
-      try {
-        if (question) tester(question);
-      } catch (error) {
-        return Promise.reject(new Error(error instanceof Error ? error.message.replace(/^Invalid regular expression: /, "") : String(error)));
-      }
       if (open) stop(new GivenUpError("another question came"));
       count += 1;
       const id = count;

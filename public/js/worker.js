@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Workers under Trusted Types: the page's one policy lets through the scripts that are named here and nothing else.
 
-const SCRIPTS = Object.freeze(["/js/workers/match.js", "/js/workers/scan.js"]);
+const SCRIPTS = Object.freeze(["/js/workers/scan.js"]);
 
 /** @typedef {{createPolicy: (name: string, rules: {createScriptURL: (url: string) => string}) => {createScriptURL: (url: string) => string}}} Factory */
 

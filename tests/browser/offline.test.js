@@ -160,7 +160,7 @@ test("the file shows overview, timeline, table, metrics, attachments; its addres
   await filter.fill("/Plain0\\.test_\\d+$/");
   await found.getByText("10 of 45 tests").waitFor();
   await filter.fill("/^(\\w+\\.?)+!$/");
-  await found.getByText(/takes too long/).waitFor({ timeout: 20000 });
+  await found.getByText("0 of 45 tests").waitFor();
   await filter.fill("");
   for (let i = 0; i < HOSTILE.length; i += 1) {
     await page.locator("#main").focus();
@@ -238,7 +238,7 @@ test("the file's own policy lets nothing in or out", limits, async () => {
   await close();
 });
 
-test("where a browser starts no thread, words are found and expressions are told", limits, async () => {
+test("where a browser starts no thread, the page searches by itself", limits, async () => {
   const { page, quiet } = await openFile(file);
   for (const how of ["throws", "fails"]) {
     await page.addInitScript((kind) => {
@@ -254,17 +254,17 @@ test("where a browser starts no thread, words are found and expressions are told
     }, how);
     await page.reload();
     await page.getByLabel("Filter tests and tags").fill("/Plain0/");
-    await page.getByText(/starts no second thread here/).first().waitFor();
-    await page.getByLabel("Filter tests and tags").fill("Plain0");
     await page.getByText("10 of 45 tests").first().waitFor();
     await page.locator("#console").scrollIntoViewIfNeeded();
     const find = page.getByRole("searchbox", { name: "Search the whole console" });
     await find.fill("needle");
     await page.getByText(/of 5 lines/).waitFor();
     await page.getByRole("button", { name: "Regular expression" }).click();
-    await page.locator("#console").getByText(/starts no second thread here/).waitFor();
-    await page.getByRole("button", { name: "Regular expression" }).click();
+    await find.fill("ne{2}dle$|(n+)+edl*$");
+    await page.getByText(/no line has it/).waitFor();
+    await find.fill("ne{2}dle\\b");
     await page.getByText(/of 5 lines/).waitFor();
+    await page.getByRole("button", { name: "Regular expression" }).click();
     await page.getByLabel("Filter tests and tags").fill("");
     await page.evaluate(() => history.replaceState(null, "", "#"));
   }

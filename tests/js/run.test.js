@@ -77,9 +77,9 @@ test("filters: words, expressions, tag, duration, status, all together", () => {
 });
 
 test("what is an expression, and what is words", () => {
-  assert.deepEqual(patternOf("/a.b/i"), { source: "a.b", flags: "mi" });
-  assert.deepEqual(patternOf("/a/b/"), { source: "a/b", flags: "m" });
-  assert.deepEqual(patternOf("/half"), { source: "half", flags: "m" });
+  assert.deepEqual(patternOf("/a.b/i"), { source: "a.b", anyCase: true });
+  assert.deepEqual(patternOf("/a/b/"), { source: "a/b", anyCase: false });
+  assert.deepEqual(patternOf("/half"), { source: "half", anyCase: false });
   assert.equal(patternOf("/"), null);
   assert.equal(patternOf("a/b"), null);
 });

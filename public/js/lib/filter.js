@@ -9,11 +9,11 @@ import { TEST_STATUS, TEST_STATUSES } from "./status.js";
 /**
  * A filter's text that is written as /regular expression/ or /…/i, with or without its end; null: it is words.
  * @param {string} text
- * @returns {{source: string, flags: string}|null}
+ * @returns {{source: string, anyCase: boolean}|null}
  */
 export function patternOf(text) {
   const match = /^\/(.+?)(?:\/(i?))?$/s.exec(text.trim());
-  return match ? { source: match[1], flags: `m${match[2] ?? ""}` } : null;
+  return match ? { source: match[1], anyCase: match[2] === "i" } : null;
 }
 
 /** What an expression is tried on: the name and each tag in a line of its own, so that ^ and $ mean their ends. @param {TestSet} tests @param {number} i */

@@ -2,8 +2,9 @@
 // Every line of a console, in chunks of its text as it comes: which lines a question fits, and the level of each.
 // What is searched is a line's text alone, never its date or the JSON around it.
 import { ENTRY, LEVELS } from "./consolelines.js";
+import { readQuestion } from "./question.js";
 
-/** @typedef {{text: string, exact: boolean, pattern: boolean}} Question exact: capitals count */
+/** @typedef {import("./question.js").Question} Question */
 
 const OPEN = '","line":"';
 const SUFFIXES = LEVELS.map((level) => (level ? `","level":"${level}` : ""));
@@ -31,39 +32,16 @@ class Numbers {
 }
 
 /**
- * Whether a text fits; throws SyntaxError for an expression that is none.
- * @param {Question} question
- * @returns {(text: string) => boolean}
- */
-export function tester({ text, exact, pattern }) {
-  if (pattern) {
-    const expression = new RegExp(text, exact ? "" : "i");
-    return (line) => expression.test(line);
-  }
-  if (exact) return (line) => line.includes(text);
-  const wanted = text.toLowerCase();
-  return (line) => line.toLowerCase().includes(wanted);
-}
-
-/** An expression comes from an address, too, where nobody saw it refused. @param {Question} question */
-export function isQuestion(question) {
-  try {
-    return Boolean(tester(question));
-  } catch {
-    return false;
-  }
-}
-
-/**
+ * Throws ExpressionError for a question that is none.
  * @param {Question|null} question null: levels alone
  * @param {number} lines how many there are
  */
 export function makeScan(question, lines) {
   const hits = new Numbers();
   const levels = new Uint8Array(lines);
-  const fits = question ? tester(question) : null;
+  const wanted = question && readQuestion(question);
   // In the escaped text a needle stands escaped: where this is not found, the line need not be looked at.
-  const needle = question && !question.pattern ? JSON.stringify(question.exact ? question.text : question.text.toLowerCase()).slice(1, -1) : "";
+  const needle = wanted ? JSON.stringify(wanted.needle).slice(1, -1) : "";
   let number = 0;
   let rest = "";
 
@@ -86,16 +64,18 @@ export function makeScan(question, lines) {
         const close = text.charCodeAt(end - 1) === 44 ? end - 3 : end - 2;
         const level = levelAt(text, close);
         levels[number] = level;
-        if (fits && (!searched || next < end)) {
+        if (wanted && (!searched || next < end)) {
           const last = level ? close - SUFFIXES[level].length : close;
-          while (slash < start) slash = after(text, "\\", start);
-          if (!searched || slash < last) {
+          const from = text.indexOf(OPEN, start) + OPEN.length;
+          if (slash < from) slash = after(text, "\\", from);
+          if (slash < last) {
             // Looked at as it is: nothing tells where in an escaped text a needle really begins.
-            if (fits(lineText(text, start, last))) hits.push(number);
+            const line = JSON.parse(`"${text.slice(from, last)}"`);
+            if (wanted.fits(line, 0, line.length)) hits.push(number);
           } else {
-            const from = text.indexOf(OPEN, start) + OPEN.length;
-            if (next < from) next = after(searched, needle, from);
-            if (next + needle.length <= last) hits.push(number);
+            if (searched && next < from) next = after(searched, needle, from);
+            // Of an expression the needle is but a part.
+            if (searched ? next + needle.length <= last && (!wanted.partial || wanted.fits(text, from, last)) : wanted.fits(text, from, last)) hits.push(number);
           }
           if (searched && next < end) next = after(searched, needle, end);
         }
@@ -136,11 +116,4 @@ function levelAt(text, close) {
   // The last letters of WARNING, ERROR and CRITICAL.
   const level = code === 71 ? 1 : code === 82 ? 2 : code === 76 ? 3 : 0;
   return level && text.startsWith(SUFFIXES[level], close - SUFFIXES[level].length) ? level : 0;
-}
-
-/** @param {string} text @param {number} start of the row @param {number} end of the line's string */
-function lineText(text, start, end) {
-  const from = text.indexOf(OPEN, start) + OPEN.length;
-  const raw = text.slice(from, end);
-  return raw.includes("\\") ? JSON.parse(`"${raw}"`) : raw;
 }

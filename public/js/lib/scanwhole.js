@@ -2,7 +2,10 @@
 // One question to a whole console, which is read once and not kept.
 import { makeScan } from "./logscan.js";
 
-const TELL_BYTES = 4e6;
+/** Between signs of life: a page that searches by itself draws and listens then. */
+const TELL_MS = 50;
+/** Characters that are searched before the clock is looked at. */
+const SLICE = 16384;
 
 /** @param {string|Blob} whole its address, or a gzip file */
 async function open(whole) {
@@ -16,7 +19,7 @@ async function open(whole) {
  * @param {string|Blob} whole the console: its address, or a gzip file
  * @param {import("./logscan.js").Question|null} question
  * @param {number} lines how many there are
- * @param {(read: number) => unknown} tell how many bytes were read, every few milliseconds of work; it is waited for
+ * @param {(read: number) => unknown} tell how many bytes were read, now and then; it is waited for
  */
 export async function scanWhole(whole, question, lines, tell) {
   const reader = (await open(whole)).getReader();
@@ -24,13 +27,15 @@ export async function scanWhole(whole, question, lines, tell) {
     const scan = makeScan(question, lines);
     const decoder = new TextDecoder();
     let read = 0;
-    let told = 0;
+    let told = performance.now();
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      scan.feed(decoder.decode(part.value, { stream: true }));
+      const text = decoder.decode(part.value, { stream: true });
       read += part.value.length;
-      if (read - told > TELL_BYTES) {
-        told = read;
+      for (let at = 0; at < text.length; at += SLICE) {
+        scan.feed(text.slice(at, at + SLICE));
+        if (performance.now() - told < TELL_MS) continue;
         await tell(read);
+        told = performance.now();
       }
     }
     scan.feed(decoder.decode());

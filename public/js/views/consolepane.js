@@ -3,7 +3,6 @@
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { allRows, formatLines, leveledLines, parseLines, someRows } from "../lib/consolelines.js";
-import { isQuestion } from "../lib/logscan.js";
 import { sectionOf } from "../lib/outline.js";
 import { counted, formatCount } from "../lib/format.js";
 import { GivenUpError, makeLogSearch } from "../logsearch.js";
@@ -55,8 +54,8 @@ export function makeConsole({ index, data, name, failures }) {
   /** @type {Uint8Array|null} */
   let levels = null;
   let wanted = wantedOf(getState());
-  /** What is marked in the lines. @type {import("../lib/logscan.js").Question|null} */
-  let marked = null;
+  /** What is marked in the lines. @type {import("./consolerow.js").Places} */
+  let places = null;
   /** @type {Span|null} */
   let span = null;
   let turn = 0;
@@ -90,7 +89,7 @@ export function makeConsole({ index, data, name, failures }) {
   const list = makeConsoleList({
     data,
     label: "Lines of the console",
-    look: () => ({ question: marked, zone: getState().zone, origin_ms: getOrigin() }),
+    look: () => ({ places, zone: getState().zone, origin_ms: getOrigin() }),
     onTrouble: (error) => bar.say(`Some lines could not be loaded: ${messageOf(error)}`, true),
     onSight(first, last) {
       if (aim < first || aim > last) aim = -1;
@@ -158,6 +157,12 @@ export function makeConsole({ index, data, name, failures }) {
     const least = LEAST[wanted.level] ?? 0;
     const top = list.top();
     try {
+      places = null;
+      if (asked) {
+        const { readQuestion } = await import("../lib/question.js");
+        if (mine !== turn) return;
+        places = readQuestion(asked).places;
+      }
       if ((asked && JSON.stringify(asked) !== allFor) || (least && !levels)) {
         const found = await search.ask(asked, data.lines, (read) => bar.say(`searching … ${Math.min(99, Math.round((read / index.plain_size) * 100))} %`));
         if (mine !== turn) return;
@@ -206,8 +211,6 @@ export function makeConsole({ index, data, name, failures }) {
       bar.show(wanted);
       bar.picked(span ? formatLines(span) : "");
       list.select(span, at >= 0 ? hits[at] : -1);
-      const asked = question();
-      marked = asked && isQuestion(asked) ? asked : null;
       const asks = was.text !== wanted.text || was.exact !== wanted.exact || was.pattern !== wanted.pattern;
       const ranged = before !== null && String(now.range) !== String(before.range);
       if (!before) {

@@ -10,13 +10,10 @@ import { painted } from "./painted.js";
 /** So many characters of a line are shown at first, and so many at a further click. */
 const LONG = 2000;
 const MORE = 100000;
-/** An expression may take the square of what it is tested on. */
-const MOST_TESTED = 16000;
-const MOST_MARKS = 200;
 
 /** @typedef {import("../lib/consolelines.js").ConsoleLine} ConsoleLine */
-/** @typedef {import("../lib/logscan.js").Question} Question */
-/** @typedef {{question: Question|null, zone: import("../lib/format.js").Zone, origin_ms: number}} Look origin_ms: NaN where no test run is beside the console */
+/** @typedef {((text: string) => [number, number][])|null} Places beginnings and lengths of what was searched for */
+/** @typedef {{places: Places, zone: import("../lib/format.js").Zone, origin_ms: number}} Look origin_ms: NaN where no test run is beside the console */
 
 /** A line that is on its way. @param {number} number */
 export function emptyRow(number) {
@@ -27,7 +24,7 @@ export function emptyRow(number) {
  * @param {ConsoleLine} line
  * @param {Look} look
  */
-export function lineRow(line, { question, zone, origin_ms }) {
+export function lineRow(line, { places, zone, origin_ms }) {
   const ms = dateMs(line.date);
   const clock = Number.isNaN(ms) ? "" : zone === "start" && Number.isNaN(origin_ms) ? line.date.slice(11, 19) : formatMoment(ms, zone, origin_ms);
   const time = clock && !Number.isNaN(origin_ms) ? h("button", { type: "button", class: C.consoleTime, tabindex: "-1", title: `${line.date} UTC: show in the timeline` }, clock) : h("span", { class: C.consoleTime, title: line.date ? `${line.date} UTC` : null }, clock);
@@ -36,20 +33,20 @@ export function lineRow(line, { question, zone, origin_ms }) {
     { class: `${C.consoleLine} ${toneOf(line.level)}`, "data-line": line.number },
     h("a", { class: C.consoleNumber, href: `#L${line.number + 1}`, tabindex: "-1" }, line.number + 1),
     time,
-    textElement(line, question),
+    textElement(line, places),
   );
 }
 
 /**
  * The last state of a line, of a long one a stretch: that with what was searched for, or the beginning.
  * @param {ConsoleLine} line
- * @param {Question|null} question
+ * @param {Places} places
  */
-function textElement({ text, sgr }, question) {
+function textElement({ text, sgr }, places) {
   const element = h("span", { class: C.consoleText });
   const runs = parseRuns(sgr);
   const state = lastState(text);
-  const hits = question ? places(text, question) : [];
+  const hits = places ? places(text) : [];
   // What was searched for may be in what was written over.
   const folded = state.hidden > 0 && !(hits.length && !hits.some(([at]) => at >= state.from && at < state.to));
   /** @param {number} from @param {number} to @param {number} first @param {number} end what of it is shown */
@@ -65,23 +62,4 @@ function textElement({ text, sgr }, question) {
   const [from, to] = folded ? [state.from, state.to] : [0, text.length];
   show(from, to, ...stretch(from, to, hits.find(([at]) => at >= from && at < to)?.[0] ?? from, LONG));
   return element;
-}
-
-/** @param {string} text @param {Question} question @returns {[number, number][]} beginnings and lengths */
-function places(text, { text: wanted, exact, pattern }) {
-  /** @type {[number, number][]} */
-  const found = [];
-  if (pattern) {
-    // A line that takes an expression long would hold up the page: such lines are not marked, only found.
-    if (!/[*+{].*[*+{]/.test(wanted)) for (const match of text.slice(0, MOST_TESTED).matchAll(new RegExp(wanted, exact ? "g" : "gi"))) {
-      if (match[0]) found.push([match.index, match[0].length]);
-      if (found.length >= MOST_MARKS) break;
-    }
-    return found;
-  }
-  const low = exact ? text : text.toLowerCase();
-  const needle = exact ? wanted : wanted.toLowerCase();
-  if (low.length !== text.length) return found;
-  for (let at = low.indexOf(needle); at >= 0 && found.length < MOST_MARKS; at = low.indexOf(needle, at + needle.length)) found.push([at, needle.length]);
-  return found;
 }

@@ -180,16 +180,16 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     /** @type {Uint8Array|null} */
     let hits = null;
     if (pattern) {
-      const { makeMatcher, PatternError } = await import("../matcher.js");
+      const { makeMatcher, ExpressionError } = await import("../matcher.js");
       matcher ??= makeMatcher(() => tests.names.map((_, i) => searchText(tests, i)));
       try {
-        hits = await matcher.match(pattern.source, pattern.flags);
+        hits = await matcher.match(pattern);
       } catch (error) {
-        if (!(error instanceof PatternError)) throw error;
+        if (!(error instanceof ExpressionError)) throw error;
         if (state().text === now.text) filter.result(null, error.message);
         return;
       }
-      if (state().text !== now.text) return;
+      if (!hits || state().text !== now.text) return;
     }
     const result = applyFilter(tests, state(), hits);
     mask = result.mask;

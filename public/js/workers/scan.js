@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads a whole console once for a question, keeps nothing of it, and answers with numbers.  An expression that
-// backtracks without end can be ended from outside, together with this thread.
+// Reads a whole console once for a question, keeps nothing of it, and answers with numbers.  A question that is asked no
+// more is ended from outside, together with this thread.
 import { scanWhole } from "../lib/scanwhole.js";
 
 addEventListener("message", async ({ data: { id, whole, question, lines } }) => {
