@@ -21,6 +21,7 @@ from stackviz_deployer.errors import DataLostError
 from stackviz_deployer.model import BlobSpan
 from stackviz_deployer.trace import carried
 from stackviz_deployer.web.errors import cut
+from stackviz_deployer.web.headers import POLICY, RAW_POLICY
 from stackviz_deployer.web.negotiate import accepts_gzip, not_modified
 from stackviz_deployer.web.observe import observe
 
@@ -33,8 +34,8 @@ PLAIN_BYTES = 256 * 1024
 IMMUTABLE = b"public, max-age=31536000, immutable"
 
 STORED_TYPE = "application/gzip"
-# What a browser shows without interpreting it.  Anything else is only offered for saving.
-_SHOWN = frozenset({"application/json", "text/csv", "text/plain"})
+SHOWN_TYPE = "text/plain"
+"""What a browser shows without interpreting it.  Anything else is only offered for saving."""
 
 
 class InThread(Protocol):
@@ -169,6 +170,13 @@ class _Transfer:
             cut(self._request)
 
 
+def _guard(request: Request, content_type: str) -> None:
+    """Whoever opens the address itself gets a file or plain text; scripts that fetch it notice nothing."""
+    request.setHeader(POLICY, RAW_POLICY)
+    if content_type.partition(";")[0].strip().lower() != SHOWN_TYPE:
+        request.setHeader(b"Content-Disposition", b"attachment")
+
+
 class FileSender:
     """Sends spans of stored gzip files, each under an address whose content never changes."""
 
@@ -183,12 +191,11 @@ class FileSender:
         """
         as_gzip = accepts_gzip(request)
         request.setHeader(b"Vary", b"Accept-Encoding")
+        _guard(request, content_type)
         request.setHeader(b"Cache-Control", IMMUTABLE)
         if not_modified(request, f'"{tag}"'.encode() if as_gzip else f'"{tag}-plain"'.encode()):
             return
         request.setHeader(b"Content-Type", content_type.encode("ascii", "replace"))
-        if content_type.partition(";")[0].strip().lower() not in _SHOWN:
-            request.setHeader(b"Content-Disposition", b"attachment")
         if as_gzip:
             size = len(span.head) + span.size + len(span.tail)
             request.setHeader(b"Content-Encoding", b"gzip")
@@ -199,11 +206,11 @@ class FileSender:
 
     async def send_stored(self, request: Request, span: BlobSpan, *, tag: str) -> None:
         """Answer ``request`` with ``span`` as a gzip file, which nothing unpacks; else as send()."""
+        _guard(request, STORED_TYPE)
         request.setHeader(b"Cache-Control", IMMUTABLE)
         if not_modified(request, f'"{tag}"'.encode()):
             return
         request.setHeader(b"Content-Type", STORED_TYPE.encode())
-        request.setHeader(b"Content-Disposition", b"attachment")
         request.setHeader(b"Content-Length", b"%d" % (len(span.head) + span.size + len(span.tail)))
         pump = Deferred.fromCoroutine(self._pump(request, span, as_gzip=True))
         await observe(pump, "sending a blob as it lies")

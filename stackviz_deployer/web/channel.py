@@ -9,6 +9,7 @@ ours, with our headers, and its client gets to read it.
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.interfaces import IDelayedCall, ISSLTransport, ITCPTransport
@@ -19,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 
+from stackviz_deployer.trace import REQUEST, new_request_id
 from stackviz_deployer.web.headers import POLICY, refusal, standing
 
 if TYPE_CHECKING:
@@ -224,8 +226,12 @@ class LimitedChannel(HTTPChannel):
         """Answer what is no request (yet), and close."""
         if self._over:
             return
-        log.debug("{peer} was turned away: {code}", peer=self.peer, code=code)
-        self.transport.write(refusal(status, code, message, secure=self.secure))
+        begun = cast("list[LimitedRequest]", self.requests[-1:])
+        request_id = begun[0].request_id if begun else new_request_id()
+        context = copy_context()
+        context.run(REQUEST.set, request_id)
+        context.run(log.debug, "{peer} was turned away: {code}", peer=self.peer, code=code)
+        self.transport.write(refusal(status, code, message, secure=self.secure, request_id=request_id))
         self.linger()
 
     def linger(self) -> None:
@@ -269,6 +275,13 @@ class TurnedAway(Protocol):
         if ISSLTransport.providedBy(transport):
             transport.abortConnection()  # a handshake is what an attacker would like us to pay for
             return
-        answer = refusal(503, "too-many-connections", self._message, secure=False, retry_after_s=10)
+        answer = refusal(
+            503,
+            "too-many-connections",
+            self._message,
+            secure=False,
+            request_id=new_request_id(),
+            retry_after_s=10,
+        )
         transport.write(answer)
         transport.loseConnection()

@@ -13,6 +13,8 @@ PAGE_POLICY = (
     b"worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
     b"require-trusted-types-for 'script'; trusted-types app"
 )
+RAW_POLICY = b"default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""Of what came from a stranger: shown in a browser after all, it is nobody's page and can do nothing."""
 POLICY = b"Content-Security-Policy"
 """The one header of these that a resource may set for itself."""
 
@@ -38,7 +40,15 @@ def standing(*, secure: bool, policy: bool) -> bytes:
     return b"".join(b"%s: %s\r\n" % line for line in lines)
 
 
-def refusal(status: int, code: str, message: str, *, secure: bool, retry_after_s: int | None = None) -> bytes:
+def refusal(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    secure: bool,
+    request_id: str,
+    retry_after_s: int | None = None,
+) -> bytes:
     """A whole answer for a connection that has no request (yet), and that is closed after it."""
     body = orjson.dumps({"error": code, "message": message})
     retry = b"" if retry_after_s is None else b"Retry-After: %d\r\n" % retry_after_s
@@ -47,6 +57,7 @@ def refusal(status: int, code: str, message: str, *, secure: bool, retry_after_s
             b"HTTP/1.1 %d %s\r\n" % (status, responses[status].encode("ascii")),
             b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body),
             b"Cache-Control: no-store\r\nConnection: close\r\nDate: %s\r\n" % datetimeToString(),
+            b"X-Request-Id: %s\r\n" % request_id.encode("ascii"),
             retry,
             standing(secure=secure, policy=True),
             b"\r\n",

@@ -11,13 +11,15 @@ from twisted.internet.task import LoopingCall
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from stackviz_deployer.web.request import SLICE
+
 HEARTBEAT_S = 15.0
 """Shorter than the idle time-outs of usual proxies (nginx: 60 s)."""
 
 
 @implementer(IPushProducer)
 class NewestStream:
-    """One client.  Holds at most one part that was not sent: the newest."""
+    """One client.  Holds at most two parts: what is left of the one being sent, and the newest."""
 
     def __init__(self, request: Request, clock: IReactorTime, beat: bytes = b"") -> None:
         """``beat`` is sent when nothing else is, to keep proxies waiting."""
@@ -25,6 +27,8 @@ class NewestStream:
         self._beat_bytes = beat
         self._newest: Callable[[], bytes] | None = None
         self._last = False
+        self._rest = memoryview(b"")
+        self._rest_is_last = False
         self._flowing = False
         self._started = False
         self._heart = LoopingCall(self._beat)
@@ -82,13 +86,15 @@ class NewestStream:
         self.close()
 
     def _send(self) -> None:
-        if not self._flowing or self._newest is None:
-            return
-        make, self._newest = self._newest, None
-        self._request.write(make())
-        if self._last:
-            self.close()
-            self.done.callback(None)
+        while self._flowing and (self._rest or self._newest is not None):
+            if not self._rest and self._newest is not None:
+                make, self._newest = self._newest, None
+                self._rest, self._rest_is_last = memoryview(make()), self._last
+            piece, self._rest = self._rest[:SLICE], self._rest[SLICE:]
+            self._request.write(bytes(piece))
+            if self._rest_is_last and not self._rest:
+                self.close()
+                self.done.callback(None)
 
     def _beat(self) -> None:
         if self._flowing and self._beat_bytes:

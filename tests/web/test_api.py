@@ -3,9 +3,11 @@
 
 import gzip
 import json
+import socket
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
 
 from stackviz_deployer.errors import (
@@ -16,7 +18,8 @@ from stackviz_deployer.errors import (
     UpstreamTimeoutError,
 )
 from stackviz_deployer.model import Answer, Choice, Progress, Submitted, TaskState
-from tests.web.door import SocketCase, StubCase
+from stackviz_deployer.web.headers import RAW_POLICY
+from tests.web.door import SocketCase, StubCase, connections
 from tests.web.fakes import JOB, URL, UUID, a_task, an_artifact
 
 
@@ -438,9 +441,21 @@ class BlobTests(StubCase):
             reply = self.get(f"/api/blob/{artifact}/gzip")
             self.assertEqual((reply.code, reply.json["error"]), refusal)
 
-    def test_only_known_types_are_shown(self) -> None:
-        self.assertEqual(self.get("/api/blob/markup").header("Content-Disposition"), "attachment")
-        self.assertIsNone(self.get("/api/blob/whole").header("Content-Disposition"))
+    def test_only_text_is_shown_and_it_can_do_nothing(self) -> None:
+        for path, wanted in (
+            ("/api/blob/markup", "attachment"),
+            ("/api/blob/whole", "attachment"),
+            ("/api/blob/whole/gzip", "attachment"),
+            ("/api/blob/whole/blocks", "attachment"),
+            ("/api/blob/whole/blocks/0", None),
+        ):
+            reply = self.get(path)
+            self.assertEqual((reply.code, reply.header("Content-Disposition")), (200, wanted), path)
+            etag = str(reply.header("ETag"))
+            for one in (reply, self.get(path, If_None_Match=etag)):
+                self.assertEqual(one.header("Content-Security-Policy"), RAW_POLICY.decode(), path)
+        self.assertIn("text/plain", str(reply.header("Content-Type")))
+        self.assertIn("sandbox;", RAW_POLICY.decode())
 
     def test_index(self) -> None:
         reply = self.get("/api/blob/whole/blocks")
@@ -550,17 +565,47 @@ class LookUpInPartsTests(StubCase):
             self.assertEqual(reply.header("Content-Type"), "application/json", accept)
 
 
+class LongLineTests(SocketCase):
+    BIG = Answer(results=(evolve(JOB, change_subject="x" * (4 << 20)),))
+
+    async def test_a_long_line_goes_at_its_reader_s_pace(self) -> None:
+        self.house.lookup.answer = self.BIG
+        for told in ([], [self.BIG]):  # the newest of two lines takes the place of none that has begun
+            self.house.lookup.parts = told
+            client = self.connect(receive_bytes=4096)
+            client.sendall(look_up(b"Connection: close\r\n"))
+            await self.until(lambda: bool(connections() and connections()[0].protocol._stalled))
+            (transport,) = connections()
+            self.assertLess(len(transport.dataBuffer) + transport._tempDataLen, 300_000)
+            got = await deferToThread(self.read, client)
+            lines = b"".join(got.partition(b"\r\n\r\n")[2].split(b"\r\n")[1::2]).splitlines()
+            self.assertEqual(len(lines), 1 + len(told))
+            for line in lines:
+                self.assertEqual(json.loads(line)["results"][0]["change_subject"], "x" * (4 << 20))
+            await self.until(lambda: not connections())
+
+    def read(self, client: socket.socket) -> bytes:
+        got = b""
+        while chunk := client.recv(1 << 20):
+            got += chunk
+        return got
+
+
+def look_up(head: bytes = b"") -> bytes:
+    sent = b'{"q": "1"}'
+    return (
+        b"POST /api/list HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%s"
+        b"Accept: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s" % (head, len(sent), sent)
+    )
+
+
 class LostClientTests(SocketCase):
     async def test_who_hangs_up_ends_the_look_up(self) -> None:
         gone: list[str] = []
         self.house.lookup.parts = [Answer(asking=("a",))]
         self.house.lookup.answer = Deferred(lambda _: gone.append("gone"))
         client = self.connect()
-        sent = b'{"q": "1"}'
-        client.sendall(
-            b"POST /api/list HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Accept: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s" % (len(sent), sent)
-        )
+        client.sendall(look_up())
         await self.until(lambda: self.house.lookup.tell is not None)
         client.close()
         await self.until(lambda: gone == ["gone"])

@@ -60,6 +60,7 @@ class LimitCase(SocketCase):
         self.assertEqual(headers["x-content-type-options"], "nosniff")
         self.assertEqual(headers["cross-origin-embedder-policy"], "require-corp")
         self.assertEqual(headers["server"], "stackviz-deployer")
+        self.assertRegex(headers["x-request-id"], r"\A[0-9a-f]{16}\Z")
         self.assertNotIn("strict-transport-security", headers)
         return str(data["message"])
 

@@ -63,6 +63,15 @@ class DocumentTests(SynchronousTestCase):
                 for status in ("400", "403", "413", "415"):
                     self.assertIn(status, item["post"]["responses"], path)
 
+    def test_what_any_call_may_be_answered(self) -> None:
+        general = DOCUMENT["components"]["responses"]["General"]
+        for item in DOCUMENT["paths"].values():
+            for method in item.keys() - {"parameters"}:
+                named = item[method]["responses"]["default"]
+                self.assertEqual(named, {"$ref": "#/components/responses/General"})
+        for code in ("too-slow", "uri-too-long", "host-unknown", "head-too-large", "too-many-connections"):
+            self.assertIn(f"`{code}`", general["description"])
+
     def resolve(self, node: dict) -> dict:
         while "$ref" in node:
             target = DOCUMENT
