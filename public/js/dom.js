@@ -98,15 +98,29 @@ export function svg(viewBox, className, shapes) {
   return root;
 }
 
+/** Those that are asked for or there. @type {Map<string, Promise<void>>} */
+const sheets = new Map();
+
 /**
  * A style sheet of what is shown later; what it is for waits until it is there.
  * @param {string} href
  * @returns {Promise<void>}
  */
 export function sheet(href) {
-  if (document.getElementById(href)) return Promise.resolve();
+  // A saved file has it already.
+  if (!sheets.has(href)) sheets.set(href, document.getElementById(href) ? Promise.resolve() : loadSheet(href));
+  return /** @type {Promise<void>} */ (sheets.get(href));
+}
+
+/** @param {string} href @returns {Promise<void>} */
+function loadSheet(href) {
   return new Promise((resolve, reject) => {
-    const failed = () => reject(new Error(`${href} cannot be loaded`));
-    document.head.append(h("link", { id: href, rel: "stylesheet", href, onload: () => resolve(), onerror: failed }));
+    const link = h("link", { rel: "stylesheet", href, onload: () => resolve(), onerror: () => {
+      // Whoever tries again asks the server again.
+      link.remove();
+      sheets.delete(href);
+      reject(new Error(`${href} cannot be loaded`));
+    } });
+    document.head.append(link);
   });
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A task's progress as it comes: server-sent events, and polling when those do not get through.
-import { ApiError, status as askStatus } from "./api.js";
+import { ApiError } from "./api.js";
+import { status as askStatus } from "./scrapes.js";
 
 /** @typedef {import("./lib/types.js").Status} Status */
 

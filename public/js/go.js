@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // /go/<anything>: straight to the site of the one job that the rest of the address means.
-import { messageOf, scrape } from "./api.js";
+import { messageOf } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 import { C } from "./lib/classes.js";
 import { goPath, goQuery } from "./lib/goquery.js";
 import { lookUp } from "./looking.js";
+import { scrape } from "./scrapes.js";
 import { lookupTitle, missingView } from "./views/ending.js";
 import { makeFound } from "./views/found.js";
 import { notice, skeleton } from "./views/pieces.js";

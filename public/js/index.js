@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first page: paste anything, pick a job.
 import { C } from "./lib/classes.js";
-import { messageOf, recent, scrape, upload } from "./api.js";
+import { messageOf } from "./api.js";
 import { byId, fill } from "./dom.js";
 import { lookUp } from "./looking.js";
+import { recent, scrape, upload } from "./scrapes.js";
 import { lookupTitle } from "./views/ending.js";
 import { makeFound } from "./views/found.js";
 import { notice } from "./views/pieces.js";

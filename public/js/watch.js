@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a task's id to its end, on whatever page that is shown.
-import { ApiError, cancel, cancelKey, messageOf } from "./api.js";
+import { ApiError, messageOf } from "./api.js";
 import { follow } from "./follow.js";
+import { cancel, cancelKey } from "./scrapes.js";
 import { endingView, missingView } from "./views/ending.js";
 import { progressView } from "./views/progress.js";
 

@@ -91,6 +91,26 @@ test("what strangers write is text, wherever it stands", limits, async () => {
   await close();
 });
 
+test("a style sheet that could not be loaded is asked for again, and each only once", limits, async () => {
+  const { page, close } = await openPage(browser);
+  let asked = 0;
+  await page.route("**/css/console.css", (route) => {
+    asked += 1;
+    return asked === 1 ? route.abort() : route.continue();
+  });
+  await page.goto(`${daemon.url}/status/none`);
+  const wanted = () => page.evaluate(async () => {
+    const { sheet } = await import(`${location.origin}/js/dom.js`);
+    const outcome = await Promise.allSettled([sheet("/css/console.css"), sheet("/css/console.css")]);
+    return { outcome: outcome.map(({ status }) => status), links: document.querySelectorAll('link[href="/css/console.css"]').length };
+  });
+  assert.deepEqual(await wanted(), { outcome: ["rejected", "rejected"], links: 0 });
+  assert.deepEqual(await wanted(), { outcome: ["fulfilled", "fulfilled"], links: 1 });
+  assert.deepEqual(await wanted(), { outcome: ["fulfilled", "fulfilled"], links: 1 });
+  assert.equal(asked, 2);
+  await close();
+});
+
 test("each step can be gone back, and an address shows the same to somebody else", limits, async () => {
   const { page, troubles, close } = await openSite();
   const whole = "50 tests";

@@ -3,13 +3,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { neighboursOf } from "../../public/js/lib/concurrent.js";
-import { applyFilter, patternOf, slowestTests, sortTests, tagsOf } from "../../public/js/lib/filter.js";
-import { AFTER, BEFORE, BETWEEN, classTimes, findGaps, INSIDE, longestGaps } from "../../public/js/lib/gaps.js";
+import { applyFilter, patternOf } from "../../public/js/lib/filter.js";
+import { slowestTests, sortTests } from "../../public/js/lib/order.js";
+import { classTimes, longestGaps } from "../../public/js/lib/balance.js";
+import { AFTER, BEFORE, BETWEEN, findGaps, INSIDE } from "../../public/js/lib/gaps.js";
 import { FOLDED, indexLanes, laneAt, LANES_TOP, layoutLanes, markerColumns, paintLane, WHOLE } from "../../public/js/lib/lanes.js";
 import { block, code, failureMarkdown } from "../../public/js/lib/markdown.js";
 import { marksOf, plainTags } from "../../public/js/lib/marks.js";
 import { BETWEEN_CLASSES, FAIL, PASS } from "../../public/js/lib/status.js";
-import { fullClassOf, makeTestSet } from "../../public/js/lib/testset.js";
+import { fullClassOf, makeTestSet, tagsOf } from "../../public/js/lib/testset.js";
 
 /** @param {[string, number, number, string?, string[]?][]} rows name, from s, to s, status, tags */
 function run(rows) {

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { groupFailures, groupSkips, normalise } from "../../public/js/lib/failures.js";
-import { applyFilter, sortTests } from "../../public/js/lib/filter.js";
+import { applyFilter } from "../../public/js/lib/filter.js";
+import { sortTests } from "../../public/js/lib/order.js";
 import { arrangeArtifacts } from "../../public/js/lib/runs.js";
 import { FAIL, UNFINISHED } from "../../public/js/lib/status.js";
 import { classOf, makeTestSet, splitName } from "../../public/js/lib/testset.js";

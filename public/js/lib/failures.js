@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Failures that have the same cause, put together.
-import { FAIL, UNFINISHED } from "./status.js";
-import { classOf, splitName } from "./testset.js";
+import { UNFINISHED } from "./status.js";
+import { classOf, failuresInTime, splitName } from "./testset.js";
 
 /** @typedef {import("./testset.js").TestSet} TestSet */
 
@@ -54,17 +54,6 @@ function withoutTest(text, name) {
   const { short } = splitName(name);
   const own = [name, `${classOf(name)}:${short}`, `${classOf(name)}.${short}`, classOf(name), short].filter((part) => part.length > 4);
   return own.reduce((rest, part) => rest.replaceAll(part, "<test>"), text);
-}
-
-/**
- * Failed and unfinished tests in the order in which they ended.
- * @param {TestSet} tests
- * @returns {number[]}
- */
-export function failuresInTime(tests) {
-  const failed = [];
-  for (let i = 0; i < tests.count; i += 1) if (tests.status[i] === FAIL || tests.status[i] === UNFINISHED) failed.push(i);
-  return failed.sort((a, b) => tests.end[a] - tests.end[b] || a - b);
 }
 
 /**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A run's tests as columns: what 50,000 objects would cost in memory and time, arrays do not.
-import { testStatus } from "./status.js";
+import { FAIL, testStatus, UNFINISHED } from "./status.js";
 import { visible } from "./format.js";
 
 /** @typedef {import("./types.js").TestJson} TestJson */
@@ -104,6 +104,29 @@ function makeLanes(worker, tags) {
 export function orderBy(values) {
   const order = Uint32Array.from(values, (_, i) => i);
   return order.sort((a, b) => values[a] - values[b] || a - b);
+}
+
+/**
+ * Failed and unfinished tests in the order in which they ended.
+ * @param {TestSet} tests
+ * @returns {number[]}
+ */
+export function failuresInTime(tests) {
+  const failed = [];
+  for (let i = 0; i < tests.count; i += 1) if (tests.status[i] === FAIL || tests.status[i] === UNFINISHED) failed.push(i);
+  return failed.sort((a, b) => tests.end[a] - tests.end[b] || a - b);
+}
+
+/**
+ * The tags of a run, those of most tests first.
+ * @param {TestSet} tests
+ * @returns {{tag: string, count: number}[]}
+ */
+export function tagsOf(tests) {
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const tags of tests.tags) for (const tag of tags) if (!tag.startsWith("orig:")) counts.set(tag, (counts.get(tag) ?? 0) + 1);
+  return [...counts].map(([tag, count]) => ({ tag, count })).sort((a, b) => b.count - a.count || (a.tag < b.tag ? -1 : 1));
 }
 
 /**

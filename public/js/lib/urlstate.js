@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a person looks at, as the fragment of the address: it survives a reload and can be sent to somebody else.
-import { SORT_KEYS } from "./filter.js";
+
+/** @typedef {"start"|"duration"|"status"|"name"|"worker"} SortKey */
+
+/** @type {readonly SortKey[]} */
+const SORT_KEYS = ["status", "name", "worker", "start", "duration"];
 
 /**
  * @typedef {object} ViewState
@@ -12,7 +16,7 @@ import { SORT_KEYS } from "./filter.js";
  * @property {string} tag of the filter, "" = any
  * @property {number} least seconds that a test must have taken
  * @property {import("./format.js").Zone} zone
- * @property {import("./filter.js").SortKey} sort
+ * @property {SortKey} sort
  * @property {boolean} descending
  * @property {string[]} folded labels of the lanes that are drawn thin
  * @property {string[]|null} charts keys of those that are shown, null = the usual ones
@@ -58,7 +62,7 @@ export function parseState(hash) {
     tag: get("tag"),
     least: least > 0 && least < 1e9 ? least : 0,
     zone: zone === "local" || zone === "start" ? zone : "utc",
-    sort: known ? /** @type {import("./filter.js").SortKey} */ (key) : "start",
+    sort: known ? /** @type {SortKey} */ (key) : "start",
     descending: known && sort.startsWith("-"),
     folded: list(get("fold")),
     charts: given.has("charts") ? list(get("charts")) : null,

@@ -49,8 +49,9 @@ export function makeSurface(name) {
 export function paintLanes(image, index, range, columns, mask, theme) {
   const lanes = index.rows.length;
   const context = /** @type {CanvasRenderingContext2D} */ (image.getContext("2d"));
-  image.width = columns;
-  image.height = lanes * 2;
+  // Setting a size empties a canvas, at a cost: also when it is the size that it has.
+  if (image.width !== columns) image.width = columns;
+  if (image.height !== lanes * 2) image.height = lanes * 2;
   const data = context.createImageData(columns, lanes * 2);
   const pixels = new Uint32Array(data.data.buffer);
   const painted = new Uint8Array(columns);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A site that is not there, and what can be done about it.
-import { ApiError, messageOf, scrape } from "../api.js";
+import { ApiError, messageOf } from "../api.js";
 import { fill, h, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { formatAgo } from "../lib/format.js";
+import { scrape } from "../scrapes.js";
 import { notice } from "./pieces.js";
 import { jobFacts } from "./progress.js";
 

@@ -3,7 +3,7 @@
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { groupFailures, groupSkips } from "../lib/failures.js";
-import { slowestTests } from "../lib/filter.js";
+import { slowestTests } from "../lib/order.js";
 import { marksOf } from "../lib/marks.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { classOf, splitName } from "../lib/testset.js";

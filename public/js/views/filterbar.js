@@ -2,8 +2,8 @@
 // What chooses the tests that are meant: words or an expression, a tag, how long they took.
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { tagsOf } from "../lib/filter.js";
 import { counted, formatCount, formatLength, visible } from "../lib/format.js";
+import { tagsOf } from "../lib/testset.js";
 
 /** @typedef {import("../lib/urlstate.js").ViewState} ViewState */
 

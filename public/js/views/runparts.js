@@ -19,7 +19,7 @@ const IN_BRIEF = ["cpu", "memory", "disk"];
 /**
  * @param {{tests: import("../lib/testset.js").TestSet, stats: import("../lib/types.js").StatsJson|null, details: import("../lib/types.js").Artifact|null,
  *   job: import("../lib/types.js").Job, lanes: readonly import("../lib/gaps.js").LaneTime[], gaps: readonly import("../lib/gaps.js").Gap[],
- *   side: HTMLElement, below: HTMLElement, machine: () => ReturnType<typeof import("./machine.js").makeMachine>|null,
+ *   side: HTMLElement, below: HTMLElement, machine: ReturnType<typeof import("./machine.js").makeMachine>|null,
  *   state: () => ViewState, set: (change: Partial<ViewState>) => void, onSelect: (test: number) => void, onPick: (test: number) => void,
  *   onClose: () => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void}} options
  */
@@ -40,7 +40,7 @@ export function makeRunParts({ tests, stats, details, job, lanes, gaps, side, be
     sharedLinkOf,
     markdownOf: (i, traceback) => markdownOf([i], traceback || (stats?.failures.find((failure) => failure.name === tests.names[i])?.details ?? []).join("\n")),
     machineOf: (i) => {
-      const host = machine()?.first();
+      const host = machine?.first();
       return host ? overStretch(host.dstat, host.usual.filter((chart) => IN_BRIEF.includes(chart.key)), tests.start[i], tests.end[i]) : [];
     },
   });

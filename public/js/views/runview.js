@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // One test run: its parts, and how a change of state reaches each of them.
-import { h } from "../dom.js";
+import { h, sheet } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { failuresInTime } from "../lib/failures.js";
-import { applyFilter, patternOf, searchText } from "../lib/filter.js";
 import { findGaps } from "../lib/gaps.js";
 import { reveal } from "../lib/range.js";
 import { TEST_STATUS } from "../lib/status.js";
-import { splitName } from "../lib/testset.js";
+import { failuresInTime, splitName } from "../lib/testset.js";
 import { zoneName } from "../lib/format.js";
 import { addressOf } from "../store.js";
 import { makeFilterBar } from "./filterbar.js";
+import { makeMachine } from "./machine.js";
 import { menu, option, skeleton } from "./pieces.js";
 import { countsView, runFacts } from "./summary.js";
 import { makeTimeline } from "./timeline.js";
@@ -52,17 +51,12 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   );
   const metrics = menu("Metrics");
   metrics.element.hidden = hosts.length === 0;
-  /** Made after the first frame, as all that the lanes need not. @type {ReturnType<typeof import("./machine.js").makeMachine>|null} */
-  let machine = null;
-  if (hosts.length) void timeline.drawn.then(async () => {
-    const { makeMachine } = await import("./machine.js");
-    machine = makeMachine({ hosts, choice: metrics, onHosts: (names) => set({ hosts: names }), onCharts: (charts) => set({ charts }), changed: () => {
-      timeline.redraw();
-      parts?.showMachine();
-    } });
-    timeline.setMachine(machine);
-    await machine.apply(state().hosts, state().charts);
-  });
+  // Drawn in the first frame when its measurements are there as soon as the tests: a frame costs more than its charts.
+  const machine = hosts.length ? makeMachine({ hosts, choice: metrics, onHosts: (names) => set({ hosts: names }), onCharts: (charts) => set({ charts }), changed: () => {
+    timeline.redraw();
+    parts?.showMachine();
+  } }) : null;
+  if (machine) timeline.setMachine(machine);
   /** @param {number} i @param {number} share */
   const show = (i, share) => {
     const wanted = { from_ms: tests.start[i], to_ms: tests.end[i] };
@@ -88,9 +82,10 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   /** @type {ReturnType<typeof import("./runparts.js").makeRunParts>|null} */
   let parts = null;
   void timeline.drawn.then(async () => {
-    const { makeRunParts } = await import("./runparts.js");
+    const [{ makeRunParts }, { makeTip }] = await Promise.all([import("./runparts.js"), import("./tip.js"), sheet("/css/findings.css"), sheet("/css/tests.css")]);
+    timeline.setTip(makeTip());
     parts = makeRunParts({
-      tests, stats, details, job, lanes, gaps, side, below, machine: () => machine, state, set, onSelect, onPick,
+      tests, stats, details, job, lanes, gaps, side, below, machine, state, set, onSelect, onPick,
       onClose: () => {
         timeline.element.focus({ preventScroll: true });
         onSelect(-1);
@@ -176,6 +171,11 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   async function refilter(now) {
     filter.show(now);
     counts.show(now.statuses);
+    if (!now.text.trim() && !now.tag && !(now.least > 0) && !now.statuses.length) {
+      meant(null, 0);
+      return;
+    }
+    const { applyFilter, patternOf, searchText } = await import("../lib/filter.js");
     const pattern = patternOf(now.text);
     /** @type {Uint8Array|null} */
     let hits = null;
@@ -189,11 +189,17 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
         if (state().text === now.text) filter.result(null, error.message);
         return;
       }
-      if (!hits || state().text !== now.text) return;
+      if (!hits) return;
     }
+    if (state().text !== now.text) return;
     const result = applyFilter(tests, state(), hits);
-    mask = result.mask;
-    filter.result(mask ? result.count : null, null);
+    meant(result.mask, result.count);
+  }
+
+  /** @param {Uint8Array|null} result null: all @param {number} count */
+  function meant(result, count) {
+    mask = result;
+    filter.result(mask ? count : null, null);
     timeline.update({ mask });
     parts?.arrange(mask, state());
   }

@@ -2,14 +2,14 @@
 // All tests as text: the twin of the timeline.  Only the rows in sight exist as elements.
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { sortTests } from "../lib/filter.js";
+import { sortTests } from "../lib/order.js";
 import { marksOf, plainTags } from "../lib/marks.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
 import { counted, formatCount, formatLength, formatMoment, visible } from "../lib/format.js";
 import { statusBadge } from "./pieces.js";
 
-/** @typedef {import("../lib/filter.js").SortKey} SortKey */
+/** @typedef {import("../lib/urlstate.js").SortKey} SortKey */
 
 const ROW = 28;
 const MOST_HEIGHT = 440;

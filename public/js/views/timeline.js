@@ -6,11 +6,9 @@ import { indexLanes, layoutLanes } from "../lib/lanes.js";
 import { clamp, pan, zoom } from "../lib/range.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { counted } from "../lib/format.js";
-import { bindGestures } from "./gestures.js";
 import { makeLanesView } from "./lanesview.js";
 import { makeOverview } from "./overview.js";
 import { onThemeChange, readTheme } from "./canvas.js";
-import { makeTip } from "./tip.js";
 
 /** @typedef {import("../lib/range.js").Range} Range */
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
@@ -70,19 +68,20 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
   const below = h("div", null);
   const cursor = h("div", { class: C.cursor, hidden: true });
   const brushBox = h("div", { class: C.brush, hidden: true });
-  const tip = makeTip();
+  /** @type {ReturnType<typeof import("./tip.js").makeTip>|null} */
+  let tip = null;
   const plot = h(
     "div",
     { class: C.plot, tabindex: "0", role: "application", "aria-label": label(tests), "aria-describedby": "timeline-keys" },
-    overview.canvas, lanes.canvas, below, cursor, brushBox, tip.element,
+    overview.canvas, lanes.canvas, below, cursor, brushBox,
   );
 
   let queued = 0;
-  /** @type {() => void} */
-  let said;
-  /** The first frame is on its way to the screen, or nobody looks. */
+  /** @type {(() => void)|null} */
+  let said = null;
+  /** The first frame is on the screen, as the next one begins, or nobody looks: what comes after it takes nothing from it. */
   const drawn = new Promise((resolve) => {
-    said = () => setTimeout(resolve, 0);
+    said = () => requestAnimationFrame(() => setTimeout(resolve, 0));
     setTimeout(resolve, UNSEEN_MS);
   });
   function schedule() {
@@ -99,7 +98,8 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
     // Only the last one is kept: there may be thousands.
     performance.clearMeasures("timeline frame");
     performance.measure("timeline frame", { start });
-    said();
+    said?.();
+    said = null;
   }
 
   /** @param {Range} range */
@@ -114,7 +114,7 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
     cursor.hidden = ms === null;
     machine?.values(ms);
     if (ms === null || !event) {
-      tip.hide();
+      tip?.hide();
       return;
     }
     const box = plot.getBoundingClientRect();
@@ -124,32 +124,36 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
     const inLanes = event.target === lanes.canvas;
     const test = inLanes ? lanes.hit(scene, x, y) : -1;
     plot.classList.toggle(C.over, test >= 0);
-    tip.show(scene, test, inLanes ? lanes.lane(scene, y) : -1, ms, event, box);
+    tip?.show(scene, test, inLanes ? lanes.lane(scene, y) : -1, ms, event, box);
   }
 
-  bindGestures(plot, overview.canvas, {
-    scene: () => scene,
-    setRange,
-    hover,
-    click(event) {
-      if (event.target !== lanes.canvas) return;
-      const box = lanes.canvas.getBoundingClientRect();
-      const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-      const lane = x < scene.gutter - 5 ? lanes.lane(scene, y) : -1;
-      if (lane >= 0) {
-        onFold(lane);
-        return;
-      }
-      const test = lanes.hit(scene, x, y);
-      if (test >= 0) onSelect(test);
-    },
-    fit: () => setRange(run),
-    brush(x0, x1) {
-      brushBox.hidden = x1 === null;
-      if (x1 === null) return;
-      brushBox.style.left = `${x0}px`;
-      brushBox.style.width = `${x1 - x0}px`;
-    },
+  // Nobody can take hold of what is not drawn.
+  void drawn.then(async () => {
+    const { bindGestures } = await import("./gestures.js");
+    bindGestures(plot, overview.canvas, {
+      scene: () => scene,
+      setRange,
+      hover,
+      click(event) {
+        if (event.target !== lanes.canvas) return;
+        const box = lanes.canvas.getBoundingClientRect();
+        const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+        const lane = x < scene.gutter - 5 ? lanes.lane(scene, y) : -1;
+        if (lane >= 0) {
+          onFold(lane);
+          return;
+        }
+        const test = lanes.hit(scene, x, y);
+        if (test >= 0) onSelect(test);
+      },
+      fit: () => setRange(run),
+      brush(x0, x1) {
+        brushBox.hidden = x1 === null;
+        if (x1 === null) return;
+        brushBox.style.left = `${x0}px`;
+        brushBox.style.width = `${x1 - x0}px`;
+      },
+    });
   });
 
   plot.addEventListener("keydown", (event) => {
@@ -198,6 +202,11 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
     setMachine(made) {
       machine = made;
       below.replaceChildren(made.element);
+    },
+    /** @param {ReturnType<typeof import("./tip.js").makeTip>} made */
+    setTip(made) {
+      tip = made;
+      plot.append(made.element);
     },
     redraw: schedule,
     /** @param {readonly string[]} folded labels of lanes */

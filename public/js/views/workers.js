@@ -2,7 +2,8 @@
 // How the workers spent the run, where they waited, and which classes took longest.
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { BETWEEN, classTimes, INSIDE, longestGaps } from "../lib/gaps.js";
+import { classTimes, longestGaps } from "../lib/balance.js";
+import { BETWEEN, INSIDE } from "../lib/gaps.js";
 import { fullClassOf } from "../lib/testset.js";
 import { counted, formatLength, formatMoment, visible } from "../lib/format.js";
 
