@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from stackviz_deployer.config import Config
+from stackviz_deployer.descriptors import affordable, hard_limit, needed
 
 CONNECT_S = 5.0
 """For one server: the connection and TLS."""
@@ -76,6 +77,7 @@ def check(config: Config, means: Means) -> Iterator[Finding]:
         yield _endpoint("http", endpoint, means.parse_endpoint, ours=ours)
     if config.metrics is not None:
         yield _endpoint("metrics", config.metrics, means.parse_endpoint, ours=ours)
+    yield _descriptors(config)
     yield _stackviz(config.stackviz)
     if config.jjb_yaml_path is not None:
         yield _jjb(config.jjb_yaml_path)
@@ -174,6 +176,15 @@ def _endpoint(key: str, endpoint: str, parse: Callable[[str], object], *, ours: 
             return Finding("ok", key, f"{endpoint!r} is taken, it seems by the running daemon")
         return Finding("error", key, f"cannot listen on {endpoint!r}: {error}; free the port or name another")
     return Finding("ok", key, f"{endpoint!r} can be bound")
+
+
+def _descriptors(config: Config) -> Finding:
+    limit, need = hard_limit(), needed(config)
+    total = affordable(config, limit)
+    if total < config.connections.total:
+        text = f"{limit} file descriptors do for {total} of connections.total; allow {need} (LimitNOFILE)"
+        return Finding("warning", "connections", text)
+    return Finding("ok", "connections", f"{config.connections.total} at once need {need} file descriptors")
 
 
 def _stackviz(stackviz: str | None) -> Finding:

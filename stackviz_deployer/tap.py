@@ -114,8 +114,10 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: PLC0415 - the global reactor enters here and nowhere else
 
     run_steadily(reactor)
+    from stackviz_deployer.descriptors import provided  # noqa: PLC0415 - logs
+
     try:
-        return build(options.config, reactor)
+        return build(provided(options.config), reactor)
     except ConfigError as error:
         raise SystemExit(f"stackviz-deployer: {error.message}") from error
 

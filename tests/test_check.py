@@ -55,7 +55,7 @@ class CheckTests(TestCase):
         self.assertEqual(status, 0, lines)
         self.assertEqual({line.split()[0] for line in lines}, {"ok"})
         parts = {line.split()[1] for line in lines}
-        self.assertEqual(parts, {"state_dir:", "database:", "http:", "stackviz:", "workers:"})
+        self.assertEqual(parts, {"state_dir:", "database:", "http:", "connections:", "stackviz:", "workers:"})
         self.assertEqual(list(self.base.iterdir()), [])
 
     def test_beside_a_running_daemon(self) -> None:
@@ -112,6 +112,13 @@ class CheckTests(TestCase):
         status, lines = self.check_()
         self.assertEqual(status, 1)
         self.assertRegex(self.line(lines, "state_dir"), "^error .*cannot write")
+
+    def test_few_descriptors(self) -> None:
+        status, lines = self.check_(connections={"total": 10_000_000})
+        self.assertEqual(status, 0)
+        self.assertRegex(
+            self.line(lines, "connections"), r"^warning .* of connections\.total; allow 200\d{5} "
+        )
 
     def test_no_build(self) -> None:
         status, lines = self.check_(stackviz=str(self.base))

@@ -77,6 +77,7 @@ class LimitedChannel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._over = True
         self._watch_reader(on=False)
+        self.site.idle.pop(self, None)
         if self._counted:
             self._counted = False
             self.site.places.leave(self.peer)
@@ -151,12 +152,14 @@ class LimitedChannel(HTTPChannel):
         super().requestDone(request)
         if self.persistent and not (self._handlingRequest or self._in_head or self._over):
             self._idle = True
+            self.site.idle[self] = None
             self.setTimeout(IDLE_S)
 
     def _begin(self) -> None:
         """The time of a request's head runs from its first byte."""
         if self._idle:
             self._idle = False
+            self.site.idle.pop(self, None)
             self.setTimeout(self.site.slow_s)
 
     # What goes out.

@@ -19,10 +19,10 @@ class Places:
 
     def full(self, client: str | None) -> Full | None:
         """Which limit keeps ``client`` out.  None as client: one that shares belong to others, a proxy."""
-        if self.taken >= self._total:
-            return "total"
         if client is not None and self._held.get(client, 0) >= self._share:
             return "client"
+        if self.taken >= self._total:
+            return "total"
         return None
 
     def take(self, client: str | None) -> None:

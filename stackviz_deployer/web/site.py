@@ -133,10 +133,14 @@ class DeployerSite(Site):
         self.access_log = access_log
         self.clock = clock
         self.places = Places(connections.total, connections.client)
+        self.idle: dict[LimitedChannel, None] = {}
+        """Connections between two requests, the longest first."""
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         peer = self.clients.of_connection(addr)
         full = self.places.full(peer)
+        if full == "total" and self._make_room():
+            full = None
         if full is not None:
             limit, message = _TURNED_AWAY[full]
             self.meters.count("limit_hits", limit=limit)
@@ -144,6 +148,15 @@ class DeployerSite(Site):
         channel: Any = super().buildProtocol(addr)
         channel.peer = peer
         return channel
+
+    def _make_room(self) -> bool:
+        """Who waits goes before who keeps a connection for later: its client opens another, unasked."""
+        longest = next(iter(self.idle), None)
+        if longest is None:
+            return False
+        del self.idle[longest]
+        longest.transport.abortConnection()
+        return True
 
     def acceptableProtocols(self) -> list[bytes]:
         """HTTP/2 would come past all that the channel does, were its package installed."""

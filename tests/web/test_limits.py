@@ -7,15 +7,20 @@ from typing import Any
 
 from attrs import evolve
 from twisted.internet import task
+from twisted.internet.address import IPv4Address
 from twisted.internet.threads import deferToThread
+from twisted.web.server import Request
+from twisted.web.test.requesthelper import DummyChannel
 
+from stackviz_deployer.errors import RateLimitedError
 from stackviz_deployer.model import Connections, Rates, TaskState
 from stackviz_deployer.web.channel import IDLE_S, MAX_FIELDS, MAX_HEAD
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.headers import PAGE_POLICY
 from stackviz_deployer.web.static import StaticFile
+from stackviz_deployer.web.throttle import MAX_CLIENTS
 from stackviz_deployer.web.upload import CLIENT_COMING
-from tests.web.door import SocketCase, connections, split
+from tests.web.door import SocketCase, StubCase, connections, split
 from tests.web.fakes import PAGES, UUID, a_task
 
 HOST = b"Host: localhost\r\n"
@@ -419,6 +424,32 @@ class ConnectionTests(LimitCase):
         self.assertIn("this server", json.loads(body)["message"])
         self.assertEqual(self.hits("connections.total"), 1)
 
+    async def test_who_waits_goes_before_who_keeps_a_connection(self) -> None:
+        ask = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+        kept = [self.connect_from(f"127.0.0.{n}") for n in (1, 2, 3, 4, 5)]
+        await self.until(lambda: len(connections()) == 5)
+        for n in (1, 0):  # the others wait for an answer, or have yet to ask
+            kept[n].sendall(ask)
+            await self.until(lambda: len(self.house.site.idle) == 2 - n)  # noqa: B023
+        self.assertEqual((await deferToThread(kept[1].recv, 1 << 16))[:15], b"HTTP/1.1 200 OK")
+        kept[0].sendall(ask)  # so it is the one that asked last
+        await self.until(lambda: list(self.house.site.idle)[-1].peer == "127.0.0.1")
+        new = self.connect_from("127.0.0.6")
+        new.sendall(b"GET / HTTP/1.1\r\n" + CLOSE + b"\r\n")
+        self.assertEqual(split(await deferToThread(read_all, new))[0], 200)
+        self.assertIn(await deferToThread(read_all, kept[1]), (b"<reset>", b""))
+        kept[0].sendall(b"GET / HTTP/1.1\r\n" + CLOSE + b"\r\n")
+        self.assertEqual((await deferToThread(read_all, kept[0])).count(b"HTTP/1.1 200 OK"), 3)
+        self.assertEqual(self.hits("connections.total"), 0)
+        await self.until(lambda: len(connections()) == 3)
+
+    async def test_a_full_share_makes_no_room(self) -> None:
+        for source in ("127.0.0.2", "127.0.0.2", "127.0.0.1", "127.0.0.1", "127.0.0.1"):
+            self.connect_from(source).sendall(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        await self.until(lambda: len(self.house.site.idle) == 5)
+        self.assertIn("your address", json.loads(split(await self.refused())[2])["message"])
+        self.assertEqual(len(self.house.site.idle), 5)
+
     async def refused(self, source: str = "127.0.0.1") -> bytes:
         return await deferToThread(read_all, self.connect_from(source))
 
@@ -426,6 +457,40 @@ class ConnectionTests(LimitCase):
         s = socket.create_connection(("127.0.0.1", self.number), timeout=20, source_address=(source, 0))
         self.addCleanup(s.close)
         return s
+
+
+class DripTests(LimitCase):
+    """Many that send a head byte by byte keep nobody from being answered, and none stays."""
+
+    MANY = 300
+
+    async def test_ordinary_requests_beside_them(self) -> None:
+        held = [socket.socket() for _ in range(self.MANY)]
+
+        def begin() -> None:
+            for n, one in enumerate(held):
+                self.addCleanup(one.close)
+                one.settimeout(20)
+                one.bind((f"127.0.0.{2 + n % 8}", 0))
+                one.connect(("127.0.0.1", self.number))
+                one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+
+        await deferToThread(begin)
+        await self.until(lambda: len(connections()) == self.MANY)
+        for second in range(29):
+            for one in held:
+                one.sendall(b"x")
+            self.clock.advance(1)
+            got = await self.raw(b"GET / HTTP/1.1\r\n" + CLOSE + b"\r\n")
+            self.assertEqual(split(got)[0], 200, second)
+        self.assertEqual(self.house.site.places.taken, self.MANY)
+        self.clock.advance(2)
+        for one in held:
+            self.check_refusal(await deferToThread(read_all, one), 408, "too-slow")
+            one.close()
+        self.assertEqual(self.hits("connections.slow_seconds"), self.MANY)
+        await self.until(lambda: not connections())
+        self.assertEqual((self.house.site.places.taken, self.house.site.places._held), (0, {}))
 
 
 class ProxyTests(LimitCase):
@@ -500,6 +565,28 @@ class RateTests(LimitCase):
         for _ in range(20):
             sent = post(b"/api/status", b'{"q": "%s"}' % UUID.encode())
             self.assertEqual(split(await self.raw(sent))[0], 200)
+
+
+class ManyClientsTests(StubCase):
+    """What is remembered of clients is bounded; who is forgotten has a full bucket again, nobody less."""
+
+    options = {"rates": Rates(list=1), "clients": Clients(["0.0.0.0/0"])}  # noqa: RUF012
+
+    def test_table(self) -> None:
+        throttle = self.house.api._throttle
+        request = Request(DummyChannel(), False)
+        request.getClientAddress = lambda: IPv4Address("TCP", "127.0.0.1", 1)
+
+        def ask(n: int) -> None:
+            request.requestHeaders.setRawHeaders("X-Forwarded-For", [f"2001:db8:{n:x}::1"])
+            throttle.take("list", request)
+
+        for n in range(MAX_CLIENTS + 1):
+            ask(n)
+        self.assertEqual(len(throttle._full_at["list"]), MAX_CLIENTS)
+        self.assertRaises(RateLimitedError, ask, 1)
+        ask(0)
+        self.assertEqual(len(throttle._full_at["list"]), MAX_CLIENTS)
 
 
 class ShareTests(LimitCase):
