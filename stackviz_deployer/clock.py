@@ -17,6 +17,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+OFF_MS = 86_400_000
+"""A day: a clock that is years ahead at a start makes nothing older than that."""
+
+
 class Elapsed:
     """Milliseconds UTC, but for the steps that the time of day has made since: only ages are told by it."""
 
@@ -30,6 +34,20 @@ class Elapsed:
     def at_least(self, floor_ms: int) -> None:
         """Go on from here if it is later, as when the clock was ahead while an earlier process ran."""
         self._offset_ms += max(floor_ms - self.now_ms(), 0)
+
+    def no_later_than(self, ceiling_ms: int) -> None:
+        """Go on from there if it is earlier, as when the clock is ahead at a start."""
+        self._offset_ms -= max(self.now_ms() - ceiling_ms, 0)
+
+    def resume(self, used_ms: int, alive_ms: int) -> None:
+        """After an earlier run, before anybody asks.
+
+        ``used_ms``: the last use that it noted, 0 = none; ``alive_ms``: when it last did anything.
+        The time without a daemon counts as OFF_MS at most.
+        """
+        if used_ms:
+            self.no_later_than(max(used_ms, alive_ms) + OFF_MS)
+            self.at_least(used_ms)
 
     def now_ms(self) -> int:
         """Never less than before."""

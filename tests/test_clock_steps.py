@@ -53,10 +53,14 @@ class SteadyTests(SynchronousTestCase):
 class KeptTests(StoreTestCase):
     """What retention knows of time, over two runs of the daemon."""
 
+    alive_ms = 0
+
     def run_at(self, day_ms: int) -> None:
         self.ages = Elapsed(lambda: day_ms, lambda: 0.0)
         self.database = self.start(
-            Database(self.path, reactor, opened=lambda opened: self.ages.at_least(newest_use(opened)))
+            Database(
+                self.path, reactor, opened=lambda opened: self.ages.resume(newest_use(opened), self.alive_ms)
+            )
         )
         self.store = SqliteTaskStore(self.database, lambda: day_ms, self.ages.now_ms)
         self.rows = SqliteRetention(self.database, self.ages.now_ms)
@@ -77,6 +81,28 @@ class KeptTests(StoreTestCase):
         self.assertEqual((await self.rows.expire(unused_ms=7 * DAY_MS, over_bytes=0, most=10)).tasks, ())
         gone = await self.rows.expire(unused_ms=7 * DAY_MS, over_bytes=1, most=10)
         self.assertEqual(gone.tasks, (old.id,))
+
+    async def test_the_clock_is_ahead_at_the_start(self) -> None:
+        self.run_at(10 * DAY_MS)
+        await self.finished(1)
+        await self.database.stopService()
+        self.run_at(20_000 * DAY_MS)
+        self.assertEqual(self.ages.now_ms(), 11 * DAY_MS)
+        self.assertEqual((await self.rows.expire(unused_ms=7 * DAY_MS, over_bytes=0, most=10)).tasks, ())
+        # nor is what was used meanwhile years younger than the rest, once the clock is right
+        await self.finished(2)
+        await self.database.stopService()
+        self.run_at(12 * DAY_MS)
+        self.assertEqual((await self.rows.expire(unused_ms=7 * DAY_MS, over_bytes=0, most=10)).tasks, ())
+
+    async def test_a_daemon_that_nobody_used_grew_older_all_the_same(self) -> None:
+        self.run_at(10 * DAY_MS)
+        task = await self.finished(1)
+        await self.database.stopService()
+        self.alive_ms = 18 * DAY_MS
+        self.run_at(18 * DAY_MS)
+        gone = await self.rows.expire(unused_ms=7 * DAY_MS, over_bytes=0, most=10)
+        self.assertEqual(gone.tasks, (task.id,))
 
     async def test_times_of_a_task_are_in_order(self) -> None:
         self.run_at(100 * DAY_MS)

@@ -175,6 +175,25 @@ class ExpiredTests(TestCase):
             (used_ms,) = connection.execute("SELECT used_ms FROM tasks").fetchone()
         self.assertLess(abs(used_ms - time.time() * 1000), 60_000)
 
+    def test_damaged_index(self) -> None:
+        """A blob whose block index makes no sense is lost like one that is gone."""
+        self.daemon.start()
+        task = self.daemon.scrape("sample")
+        damaged = next((self.daemon.state / "blobs").rglob("*.blocks"))
+        damaged.unlink()
+        damaged.write_bytes(b"no index")
+        answers = [
+            self.daemon.request("GET", f"/api/blob/{artifact['id']}/blocks") for artifact in task["artifacts"]
+        ]
+        status, _, body = next(answer for answer in answers if answer[0] not in (200, 404))
+        self.assertEqual((status, json.loads(body)["error"]), (410, "data-lost"))
+        self.assertIn("is damaged", self.daemon.log.read_text())
+        self.assertEqual(self.daemon.post("/api/status", {"q": task["id"]})[1]["status"], "expired")
+        status, again = self.daemon.post("/api/scrape", {"url": task["url"]})
+        self.assertEqual(status, 202)
+        self.assertEqual(self.daemon.wait(again["uuid"])["status"], "finished")
+        self.assertGreater(damaged.stat().st_size, 50)
+
     def test_lost_data(self) -> None:
         """A finished site whose data is gone says so, stops being one, and can be made again."""
         self.daemon.start()

@@ -31,7 +31,7 @@ from twisted.python.threadpool import ThreadPool
 
 from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 from stackviz_deployer.model import BlobHash, BlobRef, BlobSpan
-from stackviz_deployer.store.blockindex import BlockIndex, IndexCache, read_index
+from stackviz_deployer.store.blockindex import BlockIndex, DamagedIndexError, IndexCache, read_index
 from stackviz_deployer.store.files import explained, fsync_directory, remove
 from stackviz_deployer.store.inflight import InFlight
 from stackviz_deployer.trace import carried
@@ -130,17 +130,17 @@ class FileBlobStore(Service):
     async def index_path(self, blob: BlobRef) -> Path:
         """Where its block index lies (gzipped JSON).
 
-        Raises NotFoundError when it has none, DataLostError when it is gone.
+        Raises NotFoundError when it has none, DataLostError when it is gone or makes no sense.
         """
         if not blob.blocks:
             raise NotFoundError("this artifact is not stored in blocks")
-        return await self._in_thread(_existing, self._index_place(blob.hash))
+        return await self._in_thread(self._sound_index, blob)
 
     async def span(self, blob: BlobRef, first: int, last: int) -> BlobSpan:
         """Blocks ``first`` to ``last``, inclusive, as a gzip file: head + slice of ``path`` + tail.
 
-        Raises NotFoundError when the blob has no such blocks, DataLostError when it is gone,
-        StoreError when its index makes no sense.
+        Raises NotFoundError when the blob has no such blocks, DataLostError when it is gone
+        or its index makes no sense (which is removed then).
         """
         if not blob.blocks:
             raise NotFoundError("this artifact is not stored in blocks")
@@ -244,8 +244,22 @@ class FileBlobStore(Service):
         cut = index.cut(first, last)
         return BlobSpan(path=str(place), offset=cut.offset, size=cut.size, head=cut.head, tail=cut.tail)
 
+    def _sound_index(self, blob: BlobRef) -> Path:
+        # Read here, since whoever asks for it wants to cut by it next, and a browser could only say "torn".
+        self._indices.get(blob.hash, lambda: self._read_index(blob))
+        return _existing(self._index_place(blob.hash))
+
     def _read_index(self, blob: BlobRef) -> BlockIndex:
-        return read_index(_existing(self._index_place(blob.hash)), blob.size)
+        place = _existing(self._index_place(blob.hash))
+        try:
+            return read_index(place, blob.size)
+        except DamagedIndexError as error:
+            # Gone is what it is: its site ends as one whose data is lost, and the next scrape brings another.
+            log.error("{error}; it is removed", error=str(error))  # noqa: TRY400 - it says all there is to say
+            with self._renaming:
+                if blob.hash not in self._put_s:
+                    remove(place)
+            raise DataLostError("this artifact's index is damaged; scrape the job again") from error
 
     def _make_scratch(self) -> Path:
         with self._renaming:

@@ -37,6 +37,10 @@ _FINAL_BLOCK = b"\x03\x00"
 _MASK = 0xFFFFFFFF
 
 
+class DamagedIndexError(Exception):
+    """An index that its blob cannot be read by any more; the message is for the log."""
+
+
 @frozen(kw_only=True)
 class Cut:
     """A gzip file: ``head``, the slice of the blob, ``tail``."""
@@ -81,8 +85,9 @@ class BlockIndex:
 def read_index(path: Path, blob_size: int) -> BlockIndex:
     """The index at ``path``, of a blob of ``blob_size`` bytes.
 
-    Raises StoreError when it is no index, or one of another file: a wrong slice would reach
-    a browser as a broken gzip file, with nothing to tell why.
+    Raises DamagedIndexError when it is no index, or one of another file: a wrong slice would
+    reach a browser as a broken gzip file, with nothing to tell why.  DataLostError when there
+    is none; StoreError for one of a newer release.
     """
     try:
         with gzip.open(path) as file:
@@ -92,7 +97,7 @@ def read_index(path: Path, blob_size: int) -> BlockIndex:
             "this artifact's index is lost from the server's disk; scrape the job again"
         ) from None
     except (EOFError, gzip.BadGzipFile, zlib.error, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise StoreError(f"the block index {path} is damaged ({error}); scrape the job again") from error
+        raise DamagedIndexError(f"the block index {path} is damaged ({error})") from error
 
 
 def _parse(raw: bytes, blob_size: int) -> BlockIndex:
@@ -100,7 +105,7 @@ def _parse(raw: bytes, blob_size: int) -> BlockIndex:
         raise ValueError(f"more than {MAX_INDEX_BYTES} bytes")
     data: Any = json.loads(raw)
     if data["version"] != 1:
-        raise ValueError(f"version {data['version']} is not known")
+        raise _of_a_newer_release(data["version"])
     offsets, plain_sizes, crcs = array("Q"), array("Q"), array("L")
     end = None
     for offset, size, plain_size, crc, *_ in data["blocks"]:
@@ -114,6 +119,14 @@ def _parse(raw: bytes, blob_size: int) -> BlockIndex:
     if offsets[-1] > blob_size:
         raise ValueError("it is of a longer file")
     return BlockIndex(offsets=offsets, plain_sizes=plain_sizes, crcs=crcs)
+
+
+def _of_a_newer_release(version: object) -> StoreError:
+    return StoreError(
+        f"a block index has the form {str(version)[:20]}, which this release does not know;"
+        " install the newer one",
+        reason="the server is older than its data",
+    )
 
 
 class IndexCache:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from werkzeug.routing import Map
 
@@ -19,15 +19,14 @@ _PLAIN = {b"/": "/", b"/robots.txt": "/robots.txt"}
 class Routes:
     """Patterns by path; there are no others than those of ``patterns``."""
 
-    def __init__(self, api: Map, health: Map, unprefixed: Iterable[bytes]) -> None:
-        """``api``: Klein's routes below ``/api``, ``unprefixed``: first pieces that also go without."""
+    def __init__(self, mounted: Mapping[str, Map], unprefixed: Iterable[bytes]) -> None:
+        """``mounted``: Klein's routes by their prefix; ``unprefixed``: what also goes without ``/api``."""
         self._plain = dict(_PLAIN)
         self._variable: list[tuple[re.Pattern[bytes], str]] = []
         self._unprefixed = frozenset(unprefixed)
-        for rule in health.iter_rules():
-            self._plain[rule.rule.encode()] = rule.rule
-        for rule in api.iter_rules():
-            pattern = f"/api{rule.rule}"
+        rules = [(prefix, rule.rule) for prefix, routes in mounted.items() for rule in routes.iter_rules()]
+        for prefix, rule in rules:
+            pattern = prefix + rule
             if _VARIABLE.search(pattern):
                 parts = (re.escape(part) for part in _VARIABLE.split(pattern))
                 self._variable.append((re.compile("[^/]+".join(parts).encode()), pattern))

@@ -14,6 +14,7 @@ from twisted.web.http import Request as HTTPRequest
 from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
+from werkzeug.routing import Map
 
 from stackviz_deployer.errors import NotFoundError
 from stackviz_deployer.interfaces import Meters, NoMeters, Tasks
@@ -243,11 +244,16 @@ def make_site(
         connections=connections or Connections(),
         names=names or Names(),
         cors=cors,
-        routes=Routes(api.app.url_map, health.app.url_map, UNPREFIXED),
+        routes=Routes(_routes(api, health, admin), UNPREFIXED),
         meters=meters or NoMeters(),
         access_log=access_log,
         clock=reactor,
     )
+
+
+def _routes(api: Api, health: Health, admin: AdminApi | None) -> dict[str, Map]:
+    routes = {"": health.app.url_map, "/api": api.app.url_map}
+    return routes if admin is None else {**routes, "/api/admin": admin.app.url_map}
 
 
 def _agent(reactor: IReactorTime) -> IAgent:

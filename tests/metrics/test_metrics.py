@@ -22,13 +22,15 @@ from stackviz_deployer.metrics.catalogue import FAMILIES, Kind
 from stackviz_deployer.metrics.lag import EVERY_S, LagProbe
 from stackviz_deployer.metrics.meters import MAX_CHILDREN, OTHER, PrometheusMeters
 from stackviz_deployer.metrics.page import MetricsSite
+from stackviz_deployer.web.admin import AdminApi
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.health import Health
 from stackviz_deployer.web.routes import Routes
 from stackviz_deployer.web.site import UNPREFIXED
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "stackviz_deployer"
-ROUTES = Routes(Api.app.url_map, Health.app.url_map, UNPREFIXED)
+MOUNTED = {"": Health.app.url_map, "/api": Api.app.url_map, "/api/admin": AdminApi.app.url_map}
+ROUTES = Routes(MOUNTED, UNPREFIXED)
 CONSTANT_LIMITS = {"hosts", "request_body", "request_head", "uploads_of_one_client"}
 """Limits that no key configures."""
 
@@ -163,6 +165,10 @@ class RouteTests(SynchronousTestCase):
             (b"/blob/1", "/api/blob/<artifact_id>"),
             (b"/api/blob/1/blocks/2-3", "/api/blob/<artifact_id>/blocks/<span>"),
             (b"/health/ready", "/health/ready"),
+            (b"/api/admin/tasks", "/api/admin/tasks"),
+            (b"/api/admin/tasks/9", "/api/admin/tasks/<task_id>"),
+            (b"/api/admin/tasks/9/pin", "/api/admin/tasks/<task_id>/pin"),
+            (b"/api/admin/9", "other"),
             (b"/api", "other"),
             (b"/api/blob/1/2/3", "other"),
             (b"*", "other"),
@@ -171,8 +177,9 @@ class RouteTests(SynchronousTestCase):
             self.assertEqual(ROUTES.of(path), pattern, path)
 
     def test_each_route_of_the_api_has_its_pattern(self) -> None:
-        for rule in Api.app.url_map.iter_rules():
-            self.assertIn(f"/api{rule.rule}", ROUTES.patterns)
+        for prefix, routes in MOUNTED.items():
+            for rule in routes.iter_rules():
+                self.assertIn(prefix + rule.rule, ROUTES.patterns)
 
     @given(st.binary(max_size=60).map(lambda rest: b"/" + rest) | st.binary(max_size=20))
     def test_nothing_that_is_sent_becomes_a_label(self, path: bytes) -> None:
