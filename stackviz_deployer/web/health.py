@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from klein import Klein
@@ -17,8 +18,29 @@ Probe = Callable[[], Mapping[str, Any]]
 """Facts as JSON values, at once and without waiting; a non-empty ``reasons`` (sentences) means degraded."""
 
 
+_FORWARDED = (b"X-Forwarded-For", b"Forwarded", b"Via")
+
+
+def _from_here(request: Request) -> bool:
+    """Over the loopback or a Unix socket, and not for somebody else as far as can be seen."""
+    if any(request.requestHeaders.hasHeader(name) for name in _FORWARDED):
+        return False
+    host = getattr(request.getClientAddress(), "host", None)
+    if host is None:
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 class Health:
-    """``/health`` says everything, ``/health/ready`` whether work is taken, ``/health/live`` only "I run"."""
+    """``/health`` says everything, ``/health/ready`` whether work is taken, ``/health/live`` only "I run".
+
+    Reasons name paths, and numbers tell who would wear us down how far that is: they are for who asks from
+    this machine.  Everybody else gets the status alone.
+    """
 
     app = Klein()
     app.url_map.strict_slashes = False
@@ -46,5 +68,7 @@ class Health:
 
     def _report(self, request: Request, facts: dict[str, Any], **more: str) -> bytes:
         reasons = [str(reason) for reason in facts.pop("reasons", ())]
-        report = {"status": "degraded" if reasons else "ok", "reasons": reasons, **more, **facts}
+        report: dict[str, Any] = {"status": "degraded" if reasons else "ok"}
+        if _from_here(request):
+            report |= {"reasons": reasons, **more, **facts}
         return answer(request, report, 503 if reasons else 200)

@@ -6,9 +6,12 @@ import json
 import socket
 
 from attrs import evolve
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
+from twisted.web.server import Request
+from twisted.web.test.requesthelper import DummyChannel
 
 from stackviz_deployer.errors import (
     HostNotAllowedError,
@@ -19,6 +22,7 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.model import Answer, Choice, Progress, Submitted, TaskState
 from stackviz_deployer.web.headers import RAW_POLICY
+from stackviz_deployer.web.health import Health
 from tests.web.door import SocketCase, StubCase, connections
 from tests.web.fakes import JOB, URL, UUID, a_task, an_artifact
 
@@ -362,6 +366,26 @@ class HealthTests(StubCase):
                 (reply.json["status"], reply.json["reasons"]), ("degraded", ["the queue is full"])
             )
         self.assertEqual(self.get("/health/live").code, 200)
+
+    def test_who_asks_from_elsewhere_reads_the_status_alone(self) -> None:
+        self.tasks.report = {"queued": 3, "reasons": ["/var/lib/x: the disk is full"]}
+        for name in ("X-Forwarded-For", "Forwarded", "Via"):
+            for path in ("/health", "/health/ready"):
+                reply = self.ask("GET", path, {name: "127.0.0.1"})
+                self.assertEqual((reply.code, reply.json), (503, {"status": "degraded"}))
+        health = Health(version="1", probe=self.tasks.health)
+        for address, here in (
+            (IPv4Address("TCP", "127.0.0.9", 1), True),
+            (IPv6Address("TCP", "::1", 1), True),
+            (IPv6Address("TCP", "::ffff:127.0.0.1", 1), True),
+            (UNIXAddress(b"/run/x"), True),
+            (IPv4Address("TCP", "192.0.2.2", 1), False),
+            (IPv6Address("TCP", "fe80::1%eth0", 1), False),
+            (IPv6Address("TCP", "::ffff:192.0.2.2", 1), False),
+        ):
+            request = Request(DummyChannel(), False)
+            request.getClientAddress = lambda address=address: address
+            self.assertEqual("reasons" in json.loads(health.ready(request)), here, address)
 
 
 class BlobTests(StubCase):
