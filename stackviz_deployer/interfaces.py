@@ -8,8 +8,9 @@ that waits takes its deadline from its caller or from Limits, and can be cancell
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -264,6 +265,16 @@ class Keeper(Protocol):
 
         Raises DataLostError when it is not, and the task is then expired; StoreError when
         that cannot be told.
+        """
+
+
+class Copies(Protocol):
+    """What is kept in memory of tasks' artifacts, and must not outlive them."""
+
+    def ending(self) -> AbstractContextManager[Callable[[Iterable[TaskId]], None]]:
+        """While tasks are being ended: nothing that is kept is given out, and nothing is taken in.
+
+        What this gives is told which tasks have ended; when it is not, any may have.
         """
 
 

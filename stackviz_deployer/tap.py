@@ -154,6 +154,7 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.web.blobs import FileThreads  # noqa: PLC0415
     from stackviz_deployer.web.clients import Clients  # noqa: PLC0415
     from stackviz_deployer.web.health import Health  # noqa: PLC0415
+    from stackviz_deployer.web.kept import Kept  # noqa: PLC0415
     from stackviz_deployer.web.names import Names  # noqa: PLC0415
     from stackviz_deployer.web.site import make_site  # noqa: PLC0415
     from stackviz_deployer.web.static import packaged_public  # noqa: PLC0415
@@ -172,7 +173,8 @@ def build(config: Config, reactor: Any) -> IService:
     )
     store = SqliteTaskStore(database, now_ms, ages.now_ms)
     blobs = FileBlobStore(config.state_dir, reactor, held_s=max(HELD_S, 4 * config.limits.task_seconds))
-    rows = SqliteRetention(database, ages.now_ms)
+    kept = Kept()
+    rows = SqliteRetention(database, ages.now_ms, kept)
     sweeper = Sweeper(rows=rows, files=blobs, retention=config.retention, clock=reactor)
     cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes, meters=meters)
     fetcher = HttpFetcher(
@@ -265,6 +267,7 @@ def build(config: Config, reactor: Any) -> IService:
             clients=clients,
             throttle=throttle,
             meters=meters,
+            kept=kept,
             event_streams=config.connections.events,
         ),
         health=Health(version=__version__, probe=probe),
@@ -280,6 +283,7 @@ def build(config: Config, reactor: Any) -> IService:
         connections=config.connections,
         names=Names(config.hosts),
         cors=config.cors,
+        kept=kept,
     )
     daemon = Staged(reactor)
     for child in (

@@ -100,6 +100,27 @@ class AdminTests(TestCase):
         self.assertEqual(daemon.request("GET", f"/s/{uuid}/")[0], 404)
         self.assertEqual(self.blobs(daemon), [])  # at once, although this process made them
 
+    def test_nothing_of_a_deleted_site_is_served_from_memory(self) -> None:
+        daemon = self.daemon()
+        task = daemon.scrape("sample")
+        paths = [f"/api/blob/{one['id']}" for one in task["artifacts"]]
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
+        self.addCleanup(connection.close)
+
+        def statuses() -> set[int]:
+            found = set()
+            for path in paths:
+                connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+                response = connection.getresponse()
+                response.read()
+                found.add(response.status)
+            return found
+
+        for _ in range(3):
+            self.assertEqual(statuses(), {200})
+        self.assertEqual(self.ask(daemon, "DELETE", f"/tasks/{task['id']}")[0], 200)
+        self.assertEqual(statuses(), {404})
+
     def test_off_unless_configured(self) -> None:
         daemon = Daemon(Path(self.mktemp()).absolute(), {"zuuls": [], "gerrits": []})
         self.addCleanup(daemon.kill)

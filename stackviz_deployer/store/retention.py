@@ -10,12 +10,17 @@ a row without its blob.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from stackviz_deployer.errors import TaskNotReadyError
+from stackviz_deployer.interfaces import Copies
 from stackviz_deployer.model import BlobHash, Expired, KeptTask, TaskId, TaskState
 from stackviz_deployer.store import artifacts as artifact_rows
 from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.inflight import InFlight
 from stackviz_deployer.store.tasks import one, task_of_row, task_select
 
 UNUSED = "Nobody had looked at it for as long as this server keeps sites."
@@ -202,11 +207,16 @@ class SqliteRetention:
     """interfaces.KeptRows over a Database.
 
     ``clock`` gives the time in milliseconds; one that is never set back or forward while it runs.
+
+    ``copies`` hears of each task that ends here, before whoever ended it does.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], int], copies: Copies | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._copies = copies
+        self._ends = InFlight()
+        self._ends.open()
 
     async def note_uses(self, task_ids: Iterable[TaskId]) -> None:
         """See ``note_uses``."""
@@ -223,13 +233,15 @@ class SqliteRetention:
     async def expire(self, *, unused_ms: int, over_bytes: int, most: int) -> Expired:
         """See ``expire``; ``unused_ms``: for how long nobody looked."""
         now_ms = self._clock()
-        return await self._database.write(
-            expire, before_ms=now_ms - unused_ms, over_bytes=over_bytes, most=most, now_ms=now_ms
+        return await self._end(
+            lambda: self._database.write(
+                expire, before_ms=now_ms - unused_ms, over_bytes=over_bytes, most=most, now_ms=now_ms
+            )
         )
 
     async def lose(self, task_id: TaskId, message: str) -> Expired:
         """See ``lose``."""
-        return await self._database.write(lose, task_id, message, self._clock())
+        return await self._end(lambda: self._database.write(lose, task_id, message, self._clock()))
 
     async def with_blobs(self, hashes: Iterable[BlobHash]) -> frozenset[TaskId]:
         """See ``with_blobs``."""
@@ -245,8 +257,22 @@ class SqliteRetention:
 
     async def delete(self, task_id: TaskId) -> Expired:
         """See ``delete``."""
-        return await self._database.write(delete, task_id)
+        return await self._end(lambda: self._database.write(delete, task_id))
 
     async def listed(self, *, state: TaskState | None, before: int | None, most: int) -> Sequence[KeptTask]:
         """See ``listed``."""
         return await self._database.read(listed, state=state, before=before, most=most)
+
+    async def _end(self, write: Callable[[], Coroutine[Any, Any, Expired]]) -> Expired:
+        copies = self._copies
+        if copies is None:
+            return await write()
+
+        async def end() -> Expired:
+            with copies.ending() as those:
+                expired = await write()
+                those(expired.tasks)
+            return expired
+
+        # Who cancels stops waiting; the transaction goes on, and the copies have to know its end.
+        return await self._ends.run(lambda: Deferred.fromCoroutine(end()))

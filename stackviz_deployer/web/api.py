@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import resources
 
 import orjson
@@ -32,6 +33,7 @@ from stackviz_deployer.web.blobs import FileSender, InThread, whole
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.errors import fail
 from stackviz_deployer.web.events import EventStreams
+from stackviz_deployer.web.kept import Kept
 from stackviz_deployer.web.looking import LINES, tell_look_up
 from stackviz_deployer.web.negotiate import accepts
 from stackviz_deployer.web.observe import observe
@@ -68,6 +70,7 @@ class Api:
         clients: Clients,
         throttle: Throttle,
         meters: Meters,
+        kept: Kept,
         event_streams: int,
     ) -> None:
         self._lookup = lookup
@@ -78,6 +81,7 @@ class Api:
         self._in_thread = in_thread
         self._clock = clock
         self._files = FileSender(in_thread)
+        self._kept = kept
         self._throttle = throttle
         self._events = EventStreams(tasks, clock, most=event_streams, clients=clients, meters=meters)
         self._openapi = StaticFile.of(openapi_json(version), "application/json")
@@ -149,10 +153,17 @@ class Api:
     @app.route("/blob/<artifact_id>", methods=["GET"])
     async def blob(self, request: Request, artifact_id: str) -> None:
         artifact = await self._artifact(artifact_id)
-        async with self._reading(artifact):
+        async with self._reading(artifact) as used:
             path = await self._blobs.path(artifact.blob)
             span = whole(str(path), artifact.blob.size)
-            await self._files.send(request, span, tag=artifact.blob.hash, content_type=artifact.content_type)
+            await self._files.send(
+                request,
+                span,
+                tag=artifact.blob.hash,
+                content_type=artifact.content_type,
+                task_id=artifact.task_id,
+                used=used,
+            )
 
     @app.route("/blob/<artifact_id>/gzip", methods=["GET"])
     async def stored(self, request: Request, artifact_id: str) -> None:
@@ -165,30 +176,45 @@ class Api:
     async def blocks(self, request: Request, artifact_id: str) -> None:
         artifact = await self._in_blocks(artifact_id)
         tag = f"{artifact.blob.hash}-blocks"
-        async with self._reading(artifact):
+        async with self._reading(artifact) as used:
             path = await self._blobs.index_path(artifact.blob)
             span = await self._in_thread(whole, str(path))
-            await self._files.send(request, span, tag=tag, content_type="application/json")
+            await self._files.send(
+                request,
+                span,
+                tag=tag,
+                content_type="application/json",
+                task_id=artifact.task_id,
+                used=used,
+            )
 
     @app.route("/blob/<artifact_id>/blocks/<span>", methods=["GET"])
     async def block(self, request: Request, artifact_id: str, span: str) -> None:
         first, last = _span(span)
         artifact = await self._in_blocks(artifact_id)
         tag = f"{artifact.blob.hash}-{first}-{last}"
-        async with self._reading(artifact):
+        async with self._reading(artifact) as used:
             part = await self._blobs.span(artifact.blob, first, last)
-            await self._files.send(request, part, tag=tag, content_type="text/plain; charset=utf-8")
+            await self._files.send(
+                request,
+                part,
+                tag=tag,
+                content_type="text/plain; charset=utf-8",
+                task_id=artifact.task_id,
+                used=used,
+            )
 
     @app.route("/openapi.json", methods=["GET"])
     def openapi(self, request: Request) -> bytes:
         return self._openapi.answer(request)
 
     @asynccontextmanager
-    async def _reading(self, artifact: Artifact) -> AsyncIterator[None]:
-        """What is read counts as use; what turns out to be gone ends its site."""
-        self._keeper.used(artifact.task_id)
+    async def _reading(self, artifact: Artifact) -> AsyncIterator[Callable[[], None]]:
+        """What is read counts as use, which is told again by what this gives; what is gone ends its site."""
+        used = partial(self._keeper.used, artifact.task_id)
+        used()
         try:
-            yield
+            yield used
         except DataLostError:
             await self._keeper.check(artifact.task_id, [artifact])
             raise
@@ -196,7 +222,13 @@ class Api:
     async def _artifact(self, artifact_id: str) -> Artifact:
         if not _ID.fullmatch(artifact_id):
             raise NotFoundError("there is no such artifact")
-        return await self._tasks.artifact(ArtifactId(artifact_id))
+        known = self._kept.artifact(ArtifactId(artifact_id))
+        if known is not None:
+            return known
+        generation = self._kept.generation
+        found = await self._tasks.artifact(ArtifactId(artifact_id))
+        self._kept.keep_artifact(found, generation)
+        return found
 
     async def _in_blocks(self, artifact_id: str) -> Artifact:
         artifact = await self._artifact(artifact_id)

@@ -18,10 +18,11 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from stackviz_deployer.errors import DataLostError
-from stackviz_deployer.model import BlobSpan
+from stackviz_deployer.model import BlobSpan, TaskId
 from stackviz_deployer.trace import carried
 from stackviz_deployer.web.errors import cut
 from stackviz_deployer.web.headers import POLICY, RAW_POLICY
+from stackviz_deployer.web.kept import may_share, share
 from stackviz_deployer.web.negotiate import accepts_gzip, not_modified
 from stackviz_deployer.web.observe import observe
 
@@ -108,6 +109,17 @@ class _Stored:
         self._file.close()
 
 
+def _read_whole(span: BlobSpan) -> bytes:
+    """A span as it lies; shorter than it should be when the file is.  Blocking."""
+    source = _Stored(span)
+    try:
+        return b"".join(iter(source.read, b""))
+    except EOFError:
+        return b""
+    finally:
+        source.close()
+
+
 class _Inflated:
     """Reads a span as plain bytes, never more than PLAIN_BYTES at once.  Blocking, likewise."""
 
@@ -183,23 +195,39 @@ class FileSender:
     def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
 
-    async def send(self, request: Request, span: BlobSpan, *, tag: str, content_type: str) -> None:
+    async def send(
+        self,
+        request: Request,
+        span: BlobSpan,
+        *,
+        tag: str,
+        content_type: str,
+        task_id: TaskId,
+        used: Callable[[], None],
+    ) -> None:
         """Answer ``request`` with ``span``, gzipped or plain as the client takes it.
 
-        ``tag`` names the content for its ETag.  Raises DataLostError while nothing was
-        written yet; later trouble cuts the connection.  The caller finishes the request.
+        ``tag`` names the content for its ETag; ``task_id`` and ``used``: see kept.share.  Raises
+        DataLostError while nothing was written yet; later trouble cuts the connection.  The caller
+        finishes the request.
         """
         as_gzip = accepts_gzip(request)
         request.setHeader(b"Vary", b"Accept-Encoding")
         _guard(request, content_type)
         request.setHeader(b"Cache-Control", IMMUTABLE)
         if not_modified(request, f'"{tag}"'.encode() if as_gzip else f'"{tag}-plain"'.encode()):
+            share(request, b"", task_id=task_id, used=used)
             return
         request.setHeader(b"Content-Type", content_type.encode("ascii", "replace"))
         if as_gzip:
             size = len(span.head) + span.size + len(span.tail)
             request.setHeader(b"Content-Encoding", b"gzip")
             request.setHeader(b"Content-Length", b"%d" % size)
+            if request.method == b"GET" and may_share(request, size):
+                body = await self._in_thread(_read_whole, span)
+                if len(body) == size and share(request, body, task_id=task_id, used=used):
+                    request.write(body)
+                    return
         # The pump outlives a cancelled handler: a file must not be closed under a reading thread.
         pump = Deferred.fromCoroutine(self._pump(request, span, as_gzip=as_gzip))
         await observe(pump, "sending a blob")

@@ -8,6 +8,7 @@ from twisted.web.server import Request
 
 from stackviz_deployer.errors import NotFoundError, StackvizError
 from stackviz_deployer.web.errors import fail, fail_page, write_error
+from stackviz_deployer.web.kept import share
 from stackviz_deployer.web.static import StaticFile, StaticTree
 
 TEXT = b"text/plain; charset=utf-8"
@@ -24,9 +25,11 @@ class FilePage(Resource):
 
     isLeaf = True
 
-    def __init__(self, file: StaticFile | None) -> None:
+    def __init__(self, file: StaticFile | None, *, shared: bool = True) -> None:
+        """``shared``: see kept.share."""
         super().__init__()
         self._file = file
+        self._shared = shared
 
     def render(self, request: Request) -> bytes:
         if request.method not in (b"GET", b"HEAD"):
@@ -35,7 +38,10 @@ class FilePage(Resource):
             return fail_page(
                 request, NotFoundError("there is nothing at this address; the look-up page is at /")
             )
-        return self._file.answer(request)
+        body = self._file.answer(request)
+        if self._shared:
+            share(request, body)
+        return body
 
 
 class ErrorPage(Resource):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import NO_BODY_CODES, NOT_MODIFIED, RESPONSES, datetimeToString
+from twisted.web.http import NO_BODY_CODES, NOT_MODIFIED, OK, RESPONSES, datetimeToString
 from twisted.web.server import Request
 from zope.interface import implementer
 
@@ -26,9 +26,13 @@ from stackviz_deployer.errors import (
     StackvizError,
 )
 from stackviz_deployer.interfaces import Intake
+from stackviz_deployer.model import TaskId
 from stackviz_deployer.trace import REQUEST, new_request_id
 from stackviz_deployer.web import upload
+from stackviz_deployer.web.channel import SLICE
 from stackviz_deployer.web.errors import cut, fail, fail_page
+from stackviz_deployer.web.kept import MOST_BODY, Answer, Key
+from stackviz_deployer.web.plain import Plain
 
 if TYPE_CHECKING:
     from stackviz_deployer.web.channel import LimitedChannel
@@ -39,8 +43,6 @@ T = TypeVar("T")
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body; uploads have a bound of their own."""
-SLICE = 64 * 1024
-"""Bytes of a body in memory that are handed to the connection at a time."""
 UPLOAD_PACE = 1024
 """Bytes a second that an upload has to bring, on average over connections.slow_seconds."""
 
@@ -69,15 +71,22 @@ class LimitedRequest(Request):
     _began_s: float | None = None
     _request_id = ""
     _context: Context
+    _answer_begun = False
+    _plain: tuple[bytes, Plain] | None = None
+    _generation = -1
+    _held: Answer | None = None
 
     @property
     def request_id(self) -> str:
         """Ours alone, for the answer's X-Request-Id and every line in the log."""
         if not self._request_id:
-            self._request_id = new_request_id()
-            self._context = copy_context()
-            self._context.run(REQUEST.set, self._request_id)
+            self._take_id(new_request_id())
         return self._request_id
+
+    def _take_id(self, request_id: str) -> None:
+        self._request_id = request_id
+        self._context = copy_context()
+        self._context.run(REQUEST.set, request_id)
 
     def as_own(self, call: Callable[..., T], *args: object) -> T:
         """``call(*args)`` in the context of this request (see trace.py)."""
@@ -151,17 +160,20 @@ class LimitedRequest(Request):
             length = self.responseHeaders.getRawHeaders(b"Content-Length", [b"-1"])[0]
             whole = self._refused or b"%d" % self.sentLength == length
             self.channel.site.answered(self, self._began_s, whole=whole)
+        self._release()
         super().connectionLost(reason)
 
     def finish(self) -> None:
         if self._rest is not None:
             self._finish_after_rest = True
             return
+        self._release()
         self.drop_intake()
         super().finish()
 
     def process(self) -> None:
         self._began_s = self.channel.site.clock.seconds()
+        self._plain, self._generation = self.channel.plain, self.channel.site.kept.generation
         self.as_own(self._process)
 
     def _process(self) -> None:
@@ -227,10 +239,13 @@ class LimitedRequest(Request):
             bodiless = self.method == b"HEAD" or self.code in NO_BODY_CODES
             super().write(data[:SLICE])
             if not bodiless and not self._disconnected:
-                self._rest = _Rest(self, super().write)
-                self._rest.add(memoryview(data)[SLICE:])
-                self.registerProducer(self._rest, True)
-                self._rest.resumeProducing()
+                self._send_rest(memoryview(data)[SLICE:])
+
+    def _send_rest(self, data: memoryview) -> None:
+        self._rest = _Rest(self, super().write)
+        self._rest.add(data)
+        self.registerProducer(self._rest, True)
+        self._rest.resumeProducing()
 
     def rest_is_sent(self) -> None:
         """What was held back has gone."""
@@ -239,6 +254,55 @@ class LimitedRequest(Request):
             self.unregisterProducer()
             if self._finish_after_rest:
                 self.finish()
+
+    # What is answered to many alike: see kept.py.
+
+    def may_share(self, body: int) -> bool:
+        """See kept.may_share."""
+        kept = self.channel.site.kept
+        return self._plain is not None and body <= MOST_BODY and kept.has_room(body, self._generation)
+
+    def share(self, body: bytes, task_id: TaskId | None, used: Callable[[], None] | None) -> bool:
+        """See kept.share."""
+        if self._plain is None or self.startedWriting or self.code not in (OK, NOT_MODIFIED):
+            return False
+        self._begin_answer()
+        site, (path, plain) = self.channel.site, self._plain
+        answer = Answer(
+            etag=self.responseHeaders.getRawHeaders(b"ETag", [b""])[0],
+            head=self.channel.lasting_head(b"%d" % self.code, self.code_message, self.responseHeaders),
+            body=body,
+            status=self.code,
+            route=site.routes.of(path),
+            task_id=task_id,
+            used=used,
+        )
+        key = Key(path, plain.as_gzip, self.channel.secure, self.code == NOT_MODIFIED)
+        if not site.kept.keep(key, answer, self._generation):
+            return False
+        self._hold(answer)
+        return True
+
+    def go_on(self, path: bytes, answer: Answer, rest: memoryview, began_s: float, request_id: str) -> None:
+        """Send the ``rest`` of an answer that the channel has begun."""
+        self.method, self.uri, self.path, self.clientproto = b"GET", path, path, b"HTTP/1.1"
+        self._began_s = began_s
+        self._take_id(request_id)
+        size = len(answer.body)
+        self.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % size])
+        self.startedWriting, self.sentLength = 1, size - len(rest)
+        self._hold(answer)
+        self._finish_after_rest = True
+        self._send_rest(rest)
+
+    def _hold(self, answer: Answer) -> None:
+        self.channel.site.kept.hold(answer)
+        self._held = answer
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self.channel.site.kept.release(self._held)
+            self._held = None
 
     def processingFailed(self, reason: Failure) -> Failure:
         """What no handler caught: logged, and answered without details."""
@@ -256,6 +320,9 @@ class LimitedRequest(Request):
         if self.code == NOT_MODIFIED:
             # Twisted's is 0; a cache would take it for the length of what it holds (RFC 9110, 8.6)
             headers.removeHeader(b"Content-Length")
+        if self._answer_begun:
+            return
+        self._answer_begun = True
         headers.setRawHeaders(b"X-Request-Id", [self.request_id.encode("ascii")])
         if self.channel.site.cors and self.path.startswith(b"/api/"):
             varies = headers.getRawHeaders(b"Vary", [])

@@ -24,6 +24,7 @@ from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.channel import LimitedChannel, TurnedAway
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.health import Health
+from stackviz_deployer.web.kept import Kept
 from stackviz_deployer.web.names import Names
 from stackviz_deployer.web.pages import ErrorPage, FilePage, public_page
 from stackviz_deployer.web.places import Places
@@ -62,7 +63,8 @@ class Root(Resource):
         self._health = health.app.resource()
         self._sites = sites
         self._public = public
-        self._go = FilePage(public.get("go.html"))
+        # its addresses are without number: each is made anew
+        self._go = FilePage(public.get("go.html"), shared=False)
         self._robots = FilePage(StaticFile.of(ROBOTS, "text/plain; charset=utf-8"))
 
     def getChild(self, path: bytes, request: Request) -> IResource:
@@ -111,6 +113,7 @@ class DeployerSite(Site):
         connections: Connections,
         names: Names,
         cors: Sequence[str],
+        kept: Kept,
         routes: Routes,
         meters: Meters,
         access_log: AccessLog,
@@ -128,6 +131,7 @@ class DeployerSite(Site):
         self.reception = reception
         self.clients = clients
         self.names = names
+        self.kept = kept
         self.cors = frozenset(origin.encode("ascii") for origin in cors)
         self.routes = routes
         self.meters = meters
@@ -172,13 +176,22 @@ class DeployerSite(Site):
         # A refused body's request has no path of its own yet, only its line's.
         route = self.routes.of(request.path or b"")
         status = f"{request.code // 100}xx" if whole else "cut"
+        seconds = self._count(route, status, request.sentLength, began_s)
+        if self.access_log != "off" and isinstance(request, LimitedRequest):
+            request.as_own(self._tell, request, route, status, seconds)
+
+    def counted(self, route: str, status: int, size: int, began_s: float) -> None:
+        """The same of an answer without a request (see kept.py), when nobody wants to be told."""
+        self._count(route, f"{status // 100}xx", size, began_s)
+
+    def _count(self, route: str, status: str, size: int, began_s: float | None) -> float:
+        """How many seconds it took."""
         seconds = 0.0 if began_s is None else self.clock.seconds() - began_s
         self.meters.count("requests", route=route, status=status)
         if began_s is not None:
             self.meters.observe("request_seconds", seconds, route=route)
-        self.meters.count("served_bytes", request.sentLength, route=route)
-        if self.access_log != "off" and isinstance(request, LimitedRequest):
-            request.as_own(self._tell, request, route, status, seconds)
+        self.meters.count("served_bytes", size, route=route)
+        return seconds
 
     def _tell(self, request: HTTPRequest, route: str, status: str, seconds: float) -> None:
         facts = {
@@ -211,6 +224,7 @@ def make_site(
     connections: Connections | None = None,
     names: Names | None = None,
     cors: Sequence[str] = (),
+    kept: Kept | None = None,
     meters: Meters | None = None,
     access_log: AccessLog = "off",
 ) -> DeployerSite:
@@ -244,6 +258,7 @@ def make_site(
         connections=connections or Connections(),
         names=names or Names(),
         cors=cors,
+        kept=kept or Kept(),
         routes=Routes(_routes(api, health, admin), UNPREFIXED),
         meters=meters or NoMeters(),
         access_log=access_log,

@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from stackviz_deployer.web.request import SLICE
+from stackviz_deployer.web.channel import SLICE
 
 HEARTBEAT_S = 15.0
 """Shorter than the idle time-outs of usual proxies (nginx: 60 s)."""

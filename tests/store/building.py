@@ -48,9 +48,9 @@ class StoreTestCase(TestCase):
         return self.start(Database(self.path, reactor, **kw))
 
     def tasks(self) -> SqliteTaskStore:
-        """And ``rows``, their retention."""
+        """And ``rows``, their retention, over ``opened``."""
         self.clock = Ticks()
-        database = self.database()
+        self.opened = database = self.database()
         self.rows = SqliteRetention(database, self.clock)
         return SqliteTaskStore(database, self.clock)
 

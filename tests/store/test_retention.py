@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What expires, in which order, and what is left of it."""
 
+from contextlib import contextmanager
+
 from attrs import evolve
+from twisted.internet.defer import CancelledError, Deferred
 
 from stackviz_deployer.errors import NotFoundError, TaskExpiredError, TaskNotReadyError
 from stackviz_deployer.model import TaskState
 from stackviz_deployer.store import retention
+from stackviz_deployer.store.retention import SqliteRetention
+from stackviz_deployer.web.kept import Kept
 from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
 
 LONG_MS = 1_000_000
@@ -43,6 +48,40 @@ class RetentionTests(StoreTestCase):
         self.assertEqual(await self.states(old, young), ["expired", "finished"])
         self.assertEqual((await self.store.get(old.id)).message, retention.UNUSED)
         self.assertEqual((await self.rows.expire(unused_ms=LONG_MS - 100, over_bytes=0, most=10)).tasks, ())
+
+    async def test_copies_are_told(self) -> None:
+        """Whatever ends a task: nothing that is kept is given out meanwhile, and what is of the task goes."""
+        said = []
+
+        class Copies:
+            @contextmanager
+            def ending(self):
+                said.append("begun")
+                yield lambda tasks: said.append(tuple(tasks))
+                said.append("done")
+
+        rows = SqliteRetention(self.opened, self.clock, Copies())
+        one, two, three = [await self.finished(n) for n in (1, 2, 3)]
+        await rows.delete(one.id)
+        await rows.lose(two.id, "gone")
+        await rows.expire(unused_ms=-LONG_MS, over_bytes=0, most=10)
+        self.assertEqual(said, [x for task in (one, two, three) for x in ("begun", (task.id,), "done")])
+
+    async def test_copies_are_told_though_nobody_waits(self) -> None:
+        kept = Kept()
+        rows = SqliteRetention(self.opened, self.clock, kept)
+        task = await self.finished(1)
+        (artifact,) = await self.store.artifacts(task.id)
+        kept.keep_artifact(artifact, kept.generation)
+        waiting = Deferred.fromCoroutine(rows.lose(task.id, "gone"))
+        waiting.cancel()
+        with self.assertRaises(CancelledError):
+            await waiting
+        # the transaction goes on: until it is over nothing comes out, and then nothing is left
+        self.assertIsNone(kept.artifact(artifact.id))
+        while (await self.store.get(task.id)).state is not TaskState.EXPIRED:
+            pass
+        self.assertIsNone(kept.artifact(artifact.id))
 
     async def test_what_is_left(self) -> None:
         """The facts, by which the page says what it was; the URL is free; the addresses say why."""

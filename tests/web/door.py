@@ -29,6 +29,7 @@ from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.blobs import FileThreads
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.health import Health
+from stackviz_deployer.web.kept import Kept
 from stackviz_deployer.web.names import Names
 from stackviz_deployer.web.site import DeployerSite, make_site
 from stackviz_deployer.web.throttle import Throttle
@@ -119,6 +120,7 @@ class House:
         self.uploads.startService()
         self.meters = CountingMeters()
         more.setdefault("names", Names(["site.example", "a_b.example"]))
+        self.kept = more.setdefault("kept", Kept())
         clients = more.setdefault("clients", Clients())
         connections = more.setdefault("connections", Connections())
         throttle = Throttle(rates, clients=clients, clock=more.get("reactor", clock), meters=self.meters)
@@ -137,6 +139,7 @@ class House:
             clients=clients,
             throttle=throttle,
             meters=self.meters,
+            kept=self.kept,
             event_streams=connections.events,
         )
         public = write_tree(Path(case.mktemp()), PAGES)
@@ -254,6 +257,34 @@ class SocketCase(TestCase):
                 return got
 
         return deferToThread(talk)
+
+
+class Client:
+    """A blocking client that keeps its connection, for answers of known length."""
+
+    def __init__(self, s: socket.socket) -> None:
+        self.socket, self.got = s, b""
+
+    def more(self) -> None:
+        chunk = self.socket.recv(65536)
+        if not chunk:
+            raise EOFError
+        self.got += chunk
+
+    def ask(self, sent: bytes) -> tuple[int, dict[str, str], bytes]:
+        self.socket.sendall(sent)
+        return self.answer(bodiless=sent.startswith(b"HEAD"))
+
+    def answer(self, *, bodiless: bool = False) -> tuple[int, dict[str, str], bytes]:
+        while b"\r\n\r\n" not in self.got:
+            self.more()
+        status, headers, _ = split(self.got)
+        head, _, self.got = self.got.partition(b"\r\n\r\n")
+        size = 0 if bodiless or status == 304 else int(headers["content-length"])
+        while len(self.got) < size:
+            self.more()
+        body, self.got = self.got[:size], self.got[size:]
+        return status, {**headers, ":status-line": head.partition(b"\r\n")[0].decode()}, body
 
 
 def connections() -> list[Any]:

@@ -2,6 +2,7 @@
 """``ssl:`` endpoints: served, with HSTS, and with the certificate that lies there now."""
 
 import datetime as dt
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -15,7 +16,8 @@ from twisted.internet.threads import deferToThread
 
 from stackviz_deployer.web.listen import listening
 from tests.daemon import free_port
-from tests.web.door import SocketCase, split
+from tests.web.door import Client, SocketCase, split
+from tests.web.fakes import UUID, an_artifact
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -83,6 +85,36 @@ class TLSTests(SocketCase):
         self.assertEqual((code, headers["strict-transport-security"]), (400, "max-age=31536000"))
         plain = await self.raw(GET)
         self.assertNotIn("strict-transport-security", split(plain)[1])
+
+    async def test_kept_answers(self) -> None:
+        """What is answered from memory (web/kept.py) has TLS's headers."""
+        big = self.house.blobs.add([os.urandom(900_000)])
+        self.house.tasks.made[UUID] = [an_artifact(big, "a")]
+        asks = [
+            b"GET %s HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n" % path
+            for path in (b"/", b"/api/blob/a")
+        ]
+
+        def talk() -> list[list[tuple[int, dict[str, str], bytes]]]:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            with (
+                socket.create_connection(("127.0.0.1", self.tls), timeout=20) as plain,
+                context.wrap_socket(plain) as connection,
+            ):
+                client = Client(connection)
+                return [[client.ask(ask) for ask in asks] for _ in range(3)]
+
+        first, *others = await deferToThread(talk)
+        self.assertEqual(self.house.meters.counts["requests,/,2xx"], 3)
+        self.assertEqual(first[1][2], (self.house.blobs.directory / big.hash).read_bytes())
+        for page, blob in (first, *others):
+            for answer, same in ((page, first[0]), (blob, first[1])):
+                self.assertEqual(answer[1]["strict-transport-security"], "max-age=31536000")
+                for name in ("date", "x-request-id"):
+                    answer[1][name] = ""
+                self.assertEqual(answer, same)
 
     async def test_renewed(self) -> None:
         second = write_certificate(self.folder, 2)
