@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import textwrap
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stackviz_deployer.check import Means, check
 from stackviz_deployer.config import Config
 from tests.daemon import Daemon, free_port
 from tests.test_operation import TWISTD
+from tests.web.test_listen import write_certificate
 
 NOTHING: dict[str, Any] = {"gerrits": [], "zuuls": [], "log_hosts": []}
 
@@ -112,6 +114,22 @@ class CheckTests(TestCase):
         status, lines = self.check_()
         self.assertEqual(status, 1)
         self.assertRegex(self.line(lines, "state_dir"), "^error .*cannot write")
+
+    def test_the_public_configuration_of_the_readme(self) -> None:
+        readme = (Path(__file__).resolve().parent.parent / "README.rst").read_text(encoding="utf-8")
+        block = (
+            readme.partition(".. the public configuration\n")[2].partition("::")[2].partition("yaml\n\n")[2]
+        )
+        given = yaml.safe_load(textwrap.dedent(block.partition("\n\n``")[0]))
+        self.assertEqual(given.keys(), {"http", "hosts"})
+        write_certificate(self.base, 1)
+        endpoint = given["http"].replace("ssl:443:", f"ssl:{self.port}:")
+        for there, here in (("private/stackviz.pem", "key.pem"), ("certs/stackviz.pem", "cert.pem")):
+            self.assertIn(f"=/etc/ssl/{there}", endpoint)
+            endpoint = endpoint.replace(f"/etc/ssl/{there}", str(self.base / here))
+        status, lines = self.check_(**{**given, "http": endpoint})
+        self.assertEqual(status, 0, lines)
+        self.assertTrue(self.line(lines, "http").startswith("ok"))
 
     def test_few_descriptors(self) -> None:
         status, lines = self.check_(connections={"total": 10_000_000})

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Habits of the house that a reader should not have to check."""
 
+import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -46,6 +48,21 @@ class HouseTests(SynchronousTestCase):
             and "newsfragments" not in path.parts
             and b"SPDX-License-Identifier: Apache-2.0" not in path.read_bytes()[:300]
         ]
+        self.assertEqual(wrong, [])
+
+    def test_tests_that_are_promised_exist(self) -> None:
+        text = (ROOT / "docs" / "security.rst").read_text(encoding="utf-8")
+        named = re.findall(r"``tests\.([a-z0-9_.]+)\.([A-Za-z0-9]+)\.(test_[a-z0-9_]+)``", text)
+        self.assertEqual(len(named), len(re.findall(r"``tests\.", text)))
+        self.assertGreater(len(named), 40)
+        wrong = []
+        for module, case, test in named:
+            path = ROOT / "tests" / (module.replace(".", "/") + ".py")
+            tree = ast.parse(path.read_bytes()) if path.is_file() else ast.Module([], [])
+            cases = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == case]
+            methods = {getattr(one, "name", "") for found in cases for one in found.body}
+            if test not in methods:
+                wrong.append(f"tests.{module}.{case}.{test}")
         self.assertEqual(wrong, [])
 
     def test_nothing_looks_into_shared_at_run_time(self) -> None:
