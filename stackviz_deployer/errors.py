@@ -7,6 +7,8 @@ wrong and what to do.  HTTP statuses are web/errors.py's business alone.
 
 from __future__ import annotations
 
+import errno
+
 
 class StackvizError(Exception):
     """Anything that we refuse or fail on purpose."""
@@ -237,3 +239,18 @@ class StoreError(StackvizError):
     def __init__(self, message: str, *, reason: str = "the server cannot use its store") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class OutOfFilesError(StoreError):
+    """The process, or the machine, may not open one more file or connection."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: too many open files; allow the daemon more (LimitNOFILE= in its unit, ulimit -n)",
+            reason="the server has as many files and connections open as it may",
+        )
+
+    @staticmethod
+    def fits(error: object) -> bool:
+        """Whether an OSError, or its number alone, says so."""
+        return (error.errno if isinstance(error, OSError) else error) in {errno.EMFILE, errno.ENFILE}

@@ -129,6 +129,7 @@ def build(config: Config, reactor: Any) -> IService:
     """
     # Klein installs the reactor when it is imported, which must not happen while options are read.
     from stackviz_deployer.cpu import WorkerPool  # noqa: PLC0415
+    from stackviz_deployer.doors import DescriptorWatch  # noqa: PLC0415
     from stackviz_deployer.jobs.admin import Administration  # noqa: PLC0415
     from stackviz_deployer.jobs.pipeline import Pipeline  # noqa: PLC0415
     from stackviz_deployer.jobs.queue import JobQueue  # noqa: PLC0415
@@ -166,6 +167,7 @@ def build(config: Config, reactor: Any) -> IService:
     meters = PrometheusMeters()
     lag = LagProbe(reactor, meters)
     ages = Elapsed()
+    descriptors = DescriptorWatch(reactor)
     database = Database(
         config.state_dir / "stackviz.sqlite3",
         reactor,
@@ -186,7 +188,7 @@ def build(config: Config, reactor: Any) -> IService:
         ),
         private_networks=config.private_networks,
         resolve=config.resolve,
-        is_own=partial(is_own_endpoint, reactor),
+        is_own=partial(is_own_endpoint, descriptors),
         sample_root=samples,
         meters=meters,
     )
@@ -246,6 +248,7 @@ def build(config: Config, reactor: Any) -> IService:
             "workers": cpu.health(),
             "sites": sweeper.health(),
             "disk": disk.health(),
+            "descriptors": descriptors.health(),
         }
         return {**parts, "reasons": [reason for part in parts.values() for reason in part["reasons"]]}
 
@@ -288,6 +291,7 @@ def build(config: Config, reactor: Any) -> IService:
     daemon = Staged(reactor)
     for child in (
         lag,
+        descriptors,
         database,
         blobs,
         cpu,

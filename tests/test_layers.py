@@ -17,6 +17,7 @@ ALLOWED = {
     "config": set(),
     "trace": set(),
     "clock": set(),
+    "doors": set(),
     "log": {"trace"},
     "metrics": {"interfaces"},
     "check": {"config", "descriptors"},

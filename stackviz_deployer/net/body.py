@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 
-from stackviz_deployer.errors import StoreError, TooLargeError
+from stackviz_deployer.errors import OutOfFilesError, StoreError, TooLargeError
 
 T = TypeVar("T")
 
@@ -176,7 +176,12 @@ class FileSink(BaseProtocol):
         self._file = None
         if not self._abandoned:
             drop(self.transport)
-            self._error = Failure(StoreError(f"{self._path} cannot be written: {failure.getErrorMessage()}"))
+            error: StoreError
+            if OutOfFilesError.fits(failure.value):
+                error = OutOfFilesError(str(self._path))
+            else:
+                error = StoreError(f"{self._path} cannot be written: {failure.getErrorMessage()}")
+            self._error = Failure(error)
         self._finish()
 
     def _finish(self) -> None:

@@ -5,12 +5,20 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IListeningPort, IReactorFDSet
+from twisted.internet.interfaces import IListeningPort
 
 
-def is_own_endpoint(reactor: IReactorFDSet, address: str, port: int) -> bool:
+class Readers(Protocol):
+    """What is used of IReactorFDSet."""
+
+    def getReaders(self) -> Iterable[Any]: ...
+
+
+def is_own_endpoint(reactor: Readers, address: str, port: int) -> bool:
     """Whether this process listens at ``address`` (numeric) and ``port``, whatever opened the port.
 
     The reactor is asked at each connection, so that ports handed over by systemd and those of parts

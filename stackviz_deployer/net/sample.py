@@ -18,7 +18,7 @@ from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from stackviz_deployer.errors import QueryNotUnderstoodError
+from stackviz_deployer.errors import OutOfFilesError, QueryNotUnderstoodError
 from stackviz_deployer.net.body import RunInThread
 
 SCHEME = "sample:"
@@ -155,7 +155,9 @@ class SampleFiles:
                 return _index(url + "/", path)
             file: BinaryIO = path.open("rb")
             return _Found(url, path.stat().st_size, b"application/octet-stream", file.read, file.close)
-        except OSError:
+        except OSError as error:
+            if OutOfFilesError.fits(error):
+                raise OutOfFilesError(str(path)) from error
             return None
 
 

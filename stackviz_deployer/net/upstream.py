@@ -24,7 +24,12 @@ from twisted.web.http import (
     _DataLoss,
 )  # the reason inside ResponseFailed has no public name
 
-from stackviz_deployer.errors import StackvizError, UpstreamInvalidError, UpstreamUnreachableError
+from stackviz_deployer.errors import (
+    OutOfFilesError,
+    StackvizError,
+    UpstreamInvalidError,
+    UpstreamUnreachableError,
+)
 
 _WRAPPERS = (ResponseFailed, ResponseNeverReceived, RequestTransmissionFailed, RequestGenerationFailed)
 
@@ -97,6 +102,8 @@ def explain(error: BaseException, place: str, url: str) -> Trouble | None:
             return Trouble(
                 UpstreamUnreachableError(f"{place} does not answer (connection timed out)."), transient=True
             )
+        if isinstance(reason, ConnectError) and OutOfFilesError.fits(reason.osError):
+            return Trouble(OutOfFilesError(f"a connection to {place}"), transient=True)
         if isinstance(reason, ConnectError):
             return Trouble(
                 UpstreamUnreachableError(f"{place} cannot be reached: {_connect_words(reason)}."),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from stackviz_deployer.errors import StoreError
+from stackviz_deployer.errors import OutOfFilesError, StoreError
 
 log = Logger()
 
@@ -48,6 +48,8 @@ def remove(path: Path) -> bool:
 
 def explained(error: OSError, what: str) -> StoreError:
     """``error`` in words; ``what`` names the place when the error does not."""
+    if OutOfFilesError.fits(error):
+        return OutOfFilesError(str(error.filename or what))
     said = f"{error.filename or what}: {error.strerror or error}"
     if error.errno in _FULL:
         return StoreError(f"{said}; make room on the disk", reason=FULL)

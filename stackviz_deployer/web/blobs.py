@@ -17,7 +17,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from stackviz_deployer.errors import DataLostError
+from stackviz_deployer.errors import DataLostError, OutOfFilesError
 from stackviz_deployer.model import BlobSpan, TaskId
 from stackviz_deployer.trace import carried
 from stackviz_deployer.web.errors import cut
@@ -85,6 +85,10 @@ class _Stored:
             self._file = Path(span.path).open("rb")  # noqa: SIM115  # closed by close()
         except FileNotFoundError:
             raise DataLostError("this artifact's data is gone; scrape the job again") from None
+        except OSError as error:
+            if OutOfFilesError.fits(error):
+                raise OutOfFilesError(span.path) from error
+            raise
         self._file.seek(span.offset)
         self._left = span.size
         self._head = span.head
