@@ -30,7 +30,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from stackviz_deployer.net.hosts import parse_place
-from tests.daemon import Daemon
+from tests.daemon import Daemon, free_port
+from tests.fake_gerrit import JENKINS, FakeGerrit, change
+from tests.fake_gerrit import message as comment
 from tests.fake_zuul import NOVA, FakeZuul, build
 
 reactor: Any = _reactor
@@ -92,12 +94,15 @@ class Server(Resource):
         super().__init__()
         self.answer = answer
         self.zuul: FakeZuul | None = None
+        self.gerrit: FakeGerrit | None = None
         self.asked: Counter[str] = Counter()
 
     def render_GET(self, request: Request) -> bytes | int:
         path = request.path.decode()
         if path.startswith("/api/") and self.zuul is not None:
             return self.zuul.render_GET(request)
+        if path.startswith("/changes/") and self.gerrit is not None:
+            return self.gerrit.render_GET(request)
         _, way, number, rest = (*path.split("/", 3), "", "", "")[:4]
         self.asked[f"{way}/{rest}"] += 1
         request.setHeader("connection", "close")
@@ -289,6 +294,33 @@ class TableTests(HostileTestCase):
                 self.assertEqual(len(own), len(self.lines))  # what the server has itself was read instead
         self.silent()
 
+    def test_answers_of_gerrit(self) -> None:
+        """What a CI's comment names as the place of its logs."""
+        return deferToThread(self._answers_of_gerrit)
+
+    def _answers_of_gerrit(self) -> None:
+        lines = "\n".join(f"- gate-{n} {line.url} : SUCCESS in 1m 00s" for n, line in enumerate(self.lines))
+        text = f"Patch Set 1: Verified+1\n\nBuild succeeded (check pipeline).\n\n{lines}\n"
+        said = comment(JENKINS, "2016-01-22 20:11:00", text, 1)
+        self.server.gerrit = FakeGerrit([change(4711, "openstack/nova", "Hostile", 1, [said])])
+        gerrit = {"gerrits": [{"url": f"http://{self.place}/"}], "zuuls": []}
+        for listed in (False, True):
+            with self.daemon(listed=listed, **gerrit) as daemon:
+                status, answer = daemon.post("/api/list", {"q": "4711"})
+                self.assertEqual(status, 200, answer)
+                entries = answer["results"]
+                self.assertGreater(len(entries), 20)  # most lines are ones of a comment's grammar
+                offered = [entry for entry in entries if entry["url"] is not None]
+                if not listed:
+                    self.assertEqual(offered, [])
+                    self.assertTrue(all(entry["reason"] for entry in entries))
+                else:
+                    self.assertTrue(offered)  # the guard is asked, not the list alone
+                urls = [entry["url"] for entry in offered] + [line.url for line in self.lines]
+                for url, (code, words) in zip(urls, self.ends(daemon, urls), strict=True):
+                    self.assertIn(code, REFUSALS, (url, words))
+        self.silent()
+
     def test_links_and_names(self) -> None:
         """Of an index page and of a manifest."""
         return deferToThread(self._links_and_names)
@@ -303,13 +335,19 @@ class TableTests(HostileTestCase):
 
 class OwnTests(HostileTestCase):
     def test_its_own_endpoint(self) -> None:
-        """Also where private_networks and log_hosts would let it through."""
+        """And that of its metrics; also where private_networks and log_hosts would let it through."""
         return deferToThread(self._its_own_endpoint)
 
     def _its_own_endpoint(self) -> None:
         daemon = Daemon(self.base / "own")
-        places = [f"{host}:{daemon.port}" for host in ("127.0.0.1", "localhost", "0x7f.1", "own.example")]
+        metrics = free_port()
+        places = [
+            f"{host}:{port}"
+            for port in (daemon.port, metrics)
+            for host in ("127.0.0.1", "localhost", "0x7f.1", "own.example")
+        ]
         config = {
+            "metrics": f"tcp:{metrics}:interface=127.0.0.1",
             "gerrits": [],
             "zuuls": [],
             "log_hosts": [*places, self.place],
