@@ -201,6 +201,7 @@ def build(config: Config, reactor: Any) -> IService:
         limits=config.limits,
         clock=reactor,
         scratch=blobs.scratch,
+        meters=meters,
     )
     threads, writing = FileThreads(reactor), FileThreads(reactor, threads=2)
     disk = DiskProbe(config.state_dir, database, writing.run, reactor)
@@ -256,7 +257,7 @@ def build(config: Config, reactor: Any) -> IService:
     admin = None
     if token is not None:
         administration = Administration(rows=rows, files=blobs, halt=queue.halt)
-        admin = AdminApi(admin=administration, token=token, clients=clients, clock=reactor)
+        admin = AdminApi(admin=administration, token=token, clients=clients, clock=reactor, meters=meters)
     site = make_site(
         api=Api(
             lookup=lookup,
@@ -341,7 +342,7 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         facts = cpu()
         return {"wanted": facts["processes"], "ready": facts["ready"], "busy": facts["busy"]}
 
-    limits = stated_limits(config)
+    limits = {**stated_limits(config), **fixed_limits()}
     return {
         "info": lambda: {__version__: 1},
         "limit": lambda: limits,
@@ -351,6 +352,20 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         "worker_requests_waiting": lambda: cpu()["waiting"],
         "disk_free_bytes": free,
         "degraded": lambda: len(health()["reasons"]),
+    }
+
+
+def fixed_limits() -> dict[str, float]:
+    """Those that no key configures, by the names under which they are counted."""
+    from stackviz_deployer.store import uploads  # noqa: PLC0415 - imports the reactor's thread pool
+    from stackviz_deployer.web import admin, channel, request, upload  # noqa: PLC0415 - Klein
+
+    return {
+        "request_head": channel.MAX_HEAD,
+        "request_body": request.MAX_BODY,
+        "uploads_of_one_client": upload.CLIENT_COMING,
+        "uploads_at_once": uploads.AT_ONCE,
+        "admin_attempts": admin.ATTEMPTS,
     }
 
 

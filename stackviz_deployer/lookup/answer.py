@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stackviz_deployer.errors import ParseError, TooLargeError, UpstreamInvalidError, WorkerDiedError
-from stackviz_deployer.interfaces import CpuPool, Fetcher
+from stackviz_deployer.interfaces import CpuPool, Fetcher, Meters
 from stackviz_deployer.model import InputFile, Limits, ParseRequest, ParseResult
 
 Scratch = Callable[[], AbstractAsyncContextManager[Path]]
@@ -31,6 +31,7 @@ async def read_json(
     cpu: CpuPool,
     limits: Limits,
     scratch: Scratch,
+    meters: Meters,
 ) -> ParseResult:
     """What ``parser`` makes of the answer at ``url``; ``timeout_s`` for each, fetching and parsing.
 
@@ -40,9 +41,13 @@ async def read_json(
     async with scratch() as directory:
         body, out = directory / "answer.json", directory / "out"
         out.mkdir()
-        await fetcher.fetch(
-            url, body, max_bytes=limits.listing_bytes, timeout_s=timeout_s, accept="application/json"
-        )
+        try:
+            await fetcher.fetch(
+                url, body, max_bytes=limits.listing_bytes, timeout_s=timeout_s, accept="application/json"
+            )
+        except TooLargeError:
+            meters.count("limit_hits", limit="limits.listing_bytes")
+            raise
         request = ParseRequest(
             parser=parser,
             inputs=(InputFile(path=str(body), name=host),),
@@ -55,4 +60,6 @@ async def read_json(
         except ParseError as error:
             raise UpstreamInvalidError(error.message) from error
         except (TooLargeError, WorkerDiedError) as error:
+            if isinstance(error, TooLargeError):
+                meters.count("limit_hits", limit=error.limit or "limits.listing_bytes")
             raise UpstreamInvalidError(f"{host}'s answer could not be read: {error.message}") from error

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from attrs import frozen
 
 from stackviz_deployer.errors import NotFoundError, QueryNotUnderstoodError, UpstreamStatusError
-from stackviz_deployer.interfaces import CpuPool, Fetcher
+from stackviz_deployer.interfaces import CpuPool, Fetcher, Meters
 from stackviz_deployer.lookup.answer import Scratch, read_json
 from stackviz_deployer.lookup.query import host_of
 from stackviz_deployer.model import GerritServer, Limits, ParseResult
@@ -75,7 +75,10 @@ class FoundChanges:
 class GerritClient:
     """Questions to Gerrits; keeps nothing."""
 
-    def __init__(self, *, fetcher: Fetcher, cpu: CpuPool, limits: Limits, scratch: Scratch) -> None:
+    def __init__(
+        self, *, fetcher: Fetcher, cpu: CpuPool, limits: Limits, scratch: Scratch, meters: Meters
+    ) -> None:
+        self._meters = meters
         self._fetcher = fetcher
         self._cpu = cpu
         self._limits = limits
@@ -133,4 +136,5 @@ class GerritClient:
             cpu=self._cpu,
             limits=self._limits,
             scratch=self._scratch,
+            meters=self._meters,
         )

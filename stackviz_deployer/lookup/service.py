@@ -14,7 +14,7 @@ from stackviz_deployer.errors import (
     QueryNotUnderstoodError,
     StackvizError,
 )
-from stackviz_deployer.interfaces import CpuPool, Fetcher
+from stackviz_deployer.interfaces import CpuPool, Fetcher, Meters, NoMeters
 from stackviz_deployer.lookup.answer import Scratch
 from stackviz_deployer.lookup.describe import Describer
 from stackviz_deployer.lookup.found import Found, by_change, naming_all, nothing_yet, once
@@ -72,6 +72,7 @@ class LookupService:
         scratch: Scratch,
         find_timeout_s: float = FIND_SECONDS,
         describe_timeout_s: float = DESCRIBE_SECONDS,
+        meters: Meters | None = None,
     ) -> None:
         """``samples`` are the package's own jobs; ``scratch`` makes directories for others' answers."""
         self._find_timeout_s = find_timeout_s
@@ -88,6 +89,7 @@ class LookupService:
             clock=clock,
             scratch=scratch,
             work_timeout_s=find_timeout_s,
+            meters=meters or NoMeters(),
         )
         self._describer = Describer(self._sources, clock, self._refusal)
 

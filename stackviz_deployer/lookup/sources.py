@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from stackviz_deployer.errors import NotFoundError, StackvizError, UpstreamTimeoutError
-from stackviz_deployer.interfaces import CpuPool, Fetcher
+from stackviz_deployer.interfaces import CpuPool, Fetcher, Meters
 from stackviz_deployer.lookup.answer import Scratch
 from stackviz_deployer.lookup.gerrit import FoundChanges, GerritChange, GerritClient
 from stackviz_deployer.lookup.query import host_of
@@ -126,14 +126,15 @@ class Sources:
         clock: IReactorTime,
         scratch: Scratch,
         work_timeout_s: float,
+        meters: Meters,
     ) -> None:
         """``work_timeout_s``: how long a question may take, however impatient the first who asks it."""
         self.gerrits = tuple(gerrits)
         self.zuuls = tuple(zuuls)
         self._clock = clock
         self._work_timeout_s = work_timeout_s
-        self._gerrit = GerritClient(fetcher=fetcher, cpu=cpu, limits=limits, scratch=scratch)
-        self._zuul = ZuulClient(fetcher=fetcher, cpu=cpu, limits=limits, scratch=scratch)
+        self._gerrit = GerritClient(fetcher=fetcher, cpu=cpu, limits=limits, scratch=scratch, meters=meters)
+        self._zuul = ZuulClient(fetcher=fetcher, cpu=cpu, limits=limits, scratch=scratch, meters=meters)
         self._changes: Recent[tuple[str, str | None, int], GerritChange] = Recent(
             clock, ttl_s=KEEP_SECONDS, max_cost=KEEP_BUILDS, cost=lambda change: 50 + len(change.builds)
         )

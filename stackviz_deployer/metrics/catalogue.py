@@ -81,7 +81,12 @@ _ALL = (
     ),
     Family("parses", Kind.COUNTER, "Answers of parser processes: ok, or the code of the error", ("result",)),
     Family("limit_hits", Kind.COUNTER, "How often a limit refused or ended something", ("limit",)),
-    Family("limit", Kind.GAUGE, "The configured limits: bytes, seconds or numbers", ("limit",)),
+    Family(
+        "limit",
+        Kind.GAUGE,
+        "The limits of docs/limits.rst: bytes, seconds or numbers",
+        ("limit",),
+    ),
     Family("queue_length", Kind.GAUGE, "Tasks that wait"),
     Family("tasks_running", Kind.GAUGE, "Tasks that are being worked on"),
     Family("workers", Kind.GAUGE, "Parser processes: wanted, ready and busy ones", ("state",)),

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from stackviz_deployer.errors import InvalidRequestError, TooManyAttemptsError, UnauthorizedError
-from stackviz_deployer.interfaces import Admin
+from stackviz_deployer.interfaces import Admin, Meters, NoMeters
 from stackviz_deployer.model import TaskState
 from stackviz_deployer.web import documents
 from stackviz_deployer.web.api import task_id_of
@@ -66,7 +66,16 @@ class AdminApi:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
 
-    def __init__(self, *, admin: Admin, token: str, clients: Clients, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        *,
+        admin: Admin,
+        token: str,
+        clients: Clients,
+        clock: IReactorTime,
+        meters: Meters | None = None,
+    ) -> None:
+        self._meters = meters or NoMeters()
         self._admin = admin
         self._token = _digest(token.encode("utf-8"))
         self._attempts = Attempts(clock)
@@ -108,7 +117,11 @@ class AdminApi:
         """Raises UnauthorizedError, TooManyAttemptsError, ForeignOriginError."""
         refuse_foreign(request)
         client = self._clients.of(request)
-        self._attempts.refuse(client)
+        try:
+            self._attempts.refuse(client)
+        except TooManyAttemptsError:
+            self._meters.count("limit_hits", limit="admin_attempts")
+            raise
         scheme, _, given = (header(request, "Authorization") or "").partition(" ")
         same = hmac.compare_digest(_digest(given.strip().encode("latin-1")), self._token)
         if scheme.lower() == "bearer" and same:

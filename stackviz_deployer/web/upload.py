@@ -76,7 +76,11 @@ class Reception:
                 f"your address sends {CLIENT_COMING} files already; send this when one of them is through"
             )
         self._throttle.take("upload", request)
-        intake = self._uploads.begin(producer, failed)
+        try:
+            intake = self._uploads.begin(producer, failed)
+        except TooManyUploadsError:
+            self._meters.count("limit_hits", limit="uploads_at_once")
+            raise
         self._places.take(client)
         return _Placed(intake, lambda: self._places.leave(client))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from stackviz_deployer.cpu import WorkerPool
@@ -21,6 +22,7 @@ from stackviz_deployer.model import Answer, GerritServer, Limits
 from stackviz_deployer.net.fetch import HttpFetcher
 from tests.fake_gerrit import README_CHANGES, FakeGerrit, listen
 from tests.lookup.fakes import Scratches
+from tests.web.fakes import CountingMeters
 
 
 class OverHttpTests(TestCase):
@@ -38,15 +40,17 @@ class OverHttpTests(TestCase):
             resolve={"review.opendev.org": f"127.0.0.1:{self.port.getHost().port}"},
         )
         self.scratches = Scratches()
+        self.meters = CountingMeters()
         self.lookup = self.make_lookup()
 
-    def make_lookup(self, **deadlines: float) -> LookupService:
+    def make_lookup(self, limits: Limits | None = None, **deadlines: float) -> LookupService:
         return LookupService(
             fetcher=self.fetcher,
             cpu=self.cpu,
             gerrits=[GerritServer(url="http://review.opendev.org/r/", aliases=("review.openstack.org",))],
             samples=(),
-            limits=Limits(),
+            limits=limits or Limits(),
+            meters=self.meters,
             clock=reactor,
             scratch=self.scratches,
             **deadlines,
@@ -86,6 +90,19 @@ class OverHttpTests(TestCase):
             self.fake.mode = mode
             error = await self.fails("271726", UpstreamInvalidError)
             self.assertIn("review.opendev.org", error.message)
+
+    async def test_an_answer_within_the_limit(self) -> None:
+        self.lookup = self.make_lookup(Limits(listing_bytes=1 << 20))
+        self.assertTrue((await self.lookup.find("271726")).results)
+        self.assertEqual(self.meters.counts["limit_hits,limits.listing_bytes"], 0)
+
+    async def test_an_answer_over_the_limit(self) -> None:
+        hit = "limit_hits,limits.listing_bytes"
+        self.lookup = self.make_lookup(Limits(listing_bytes=1000))
+        error = await self.fails("271726", StackvizError)
+        self.assertEqual((error.code, self.meters.counts[hit]), ("too-large", 1))
+        while not any(self.fetcher._pool._connections.values()):  # so that its time-out is over, too
+            await deferLater(reactor, 0.005)
 
     async def test_login_wanted(self) -> None:
         self.fake.mode = "401"

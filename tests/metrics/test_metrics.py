@@ -2,6 +2,7 @@
 """The counters, their page, and the bounds of their labels."""
 
 import ast
+import re
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -22,6 +23,7 @@ from stackviz_deployer.metrics.catalogue import FAMILIES, Kind
 from stackviz_deployer.metrics.lag import EVERY_S, LagProbe
 from stackviz_deployer.metrics.meters import MAX_CHILDREN, OTHER, PrometheusMeters
 from stackviz_deployer.metrics.page import MetricsSite
+from stackviz_deployer.tap import fixed_limits
 from stackviz_deployer.web.admin import AdminApi
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.health import Health
@@ -31,8 +33,21 @@ from stackviz_deployer.web.site import UNPREFIXED
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "stackviz_deployer"
 MOUNTED = {"": Health.app.url_map, "/api": Api.app.url_map, "/api/admin": AdminApi.app.url_map}
 ROUTES = Routes(MOUNTED, UNPREFIXED)
-CONSTANT_LIMITS = {"hosts", "request_body", "request_head", "uploads_of_one_client"}
-"""Limits that no key configures."""
+UNNUMBERED = {"hosts"}
+"""What is counted as a limit and has no number."""
+DOCS = PACKAGE.parent / "docs" / "limits.rst"
+UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def documented() -> dict[str, tuple[float | None, bool]]:
+    """The rows of docs/limits.rst: the default (None: the machine's cores), and whether hits are counted."""
+    rows = {}
+    for line in DOCS.read_text(encoding="utf-8").splitlines():
+        match = re.match(r"([a-z_.]+) +(\d+|cores)(?: (MiB|GiB))? +(yes|no) ", line)
+        if match:
+            number = None if match[2] == "cores" else float(match[2]) * UNITS.get(match[3], 1)
+            rows[match[1]] = (number, match[4] == "yes")
+    return rows
 
 
 def read(meters: PrometheusMeters) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -134,7 +149,7 @@ class CallTests(SynchronousTestCase):
         self.assertEqual(untold, set())
 
     def test_limits_that_are_hit_are_stated(self) -> None:
-        stated = stated_limits(Config()).keys() | CONSTANT_LIMITS
+        stated = stated_limits(Config()).keys() | fixed_limits().keys() | UNNUMBERED
         named = {
             node.value
             for _, call in self.calls()
@@ -144,6 +159,24 @@ class CallTests(SynchronousTestCase):
         }
         self.assertGreater(len(named), 3)
         self.assertEqual(named - stated, set())
+
+    def test_the_documented_limits_are_those_of_the_gauge_and_of_the_counters(self) -> None:
+        rows = documented()
+        defaults = {**stated_limits(Config()), **fixed_limits()}
+        self.assertEqual(
+            {**{name: number for name, (number, _) in rows.items()}, "workers": 0}, {**defaults, "workers": 0}
+        )
+        texts = {
+            node.value
+            for path in PACKAGE.rglob("*.py")
+            if "public" not in path.relative_to(PACKAGE).parts and path.name not in ("config.py", "tap.py")
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        self.assertEqual(
+            {name for name, (_, counted) in rows.items() if counted},
+            texts & rows.keys() - {"workers", "scrapes"},
+        )
 
     def test_each_configured_limit_is_stated(self) -> None:
         limits = stated_limits(Config())

@@ -187,6 +187,7 @@ class RefusedTests(UploadCase):
         code, headers, answer = split(await self.raw(post(b"", length=5)))
         self.assertEqual((code, json.loads(answer)["error"]), (503, "too-many-uploads"))
         self.assertEqual(headers["retry-after"], "30")
+        self.assertEqual(self.house.meters.counts["limit_hits,uploads_at_once"], 1)
         first.sendall(b"x" * 100_000)
         await self.until(lambda: len(self.house.tasks.uploads) == 1)
 
