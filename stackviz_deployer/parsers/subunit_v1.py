@@ -32,11 +32,14 @@ MAX_LINE_BYTES = 1 << 20
 """A longer line is read as several: attachments are counted in bytes, not in lines."""
 MAX_TEST_BYTES = 16 << 20
 """python-subunit holds all that a test says before it tells us of it."""
+MAX_TAG_LINES = 1000
+"""For one test; further ones are left out: each costs testtools some microseconds, whatever it says."""
 MAX_DAMAGES = 20
 """Damaged places that are told of."""
 
 _END_OF_DETAILS = b"]\n"
 _TEST = (b"test: ", b"testing: ")
+_TAGS = b"tags:"
 _BEFORE_TEST = (b"time: ", b"tags: ")
 """Which of these testr and stestr always write; a test that merely prints ``test: x`` does not."""
 _PIECE_BYTES = 64 << 10
@@ -66,8 +69,18 @@ def read_v1(chunks: Iterable[bytes], sink: EventSink) -> list[str]:
     text = _Text(sink)
     protocol = _Protocol(client, text)
     told = b""
+    tag_lines = 0
     for line in _lines(chunks):
         result.bytes_read += len(line)
+        if line.startswith(_TAGS) and not protocol.in_details:
+            tag_lines += 1
+            if tag_lines > MAX_TAG_LINES:
+                if tag_lines == MAX_TAG_LINES + 1 and len(warnings) < MAX_DAMAGES:
+                    where = f"near byte {result.bytes_read}"
+                    warnings.append(f"Tags beyond {MAX_TAG_LINES} lines of one test are left out ({where}).")
+                continue
+        elif line.startswith(_TEST):
+            tag_lines = 0
         problem = None
         # files that were cut off and put together (devstack-gate does so with testr's tmp*): python-subunit
         # would take all that follows for text of the open test
