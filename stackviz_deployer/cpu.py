@@ -419,7 +419,9 @@ def outcome_of(answer: Mapping[str, Any]) -> ParseResult | Exception:
     if "error" not in answer:
         return ParseResult.from_json(answer["result"])
     error = answer["error"]
-    kinds: dict[object, type[StackvizError]] = {kind.code: kind for kind in (TooLargeError, StoreError)}
+    kinds: dict[object, type[StackvizError]] = {kind.code: kind for kind in (TooLargeError,)}
+    if error["code"] == StoreError.code:  # a worker has no other trouble with the disk
+        return StoreError(str(error["message"]), reason="the server's disk is full")
     return kinds.get(error["code"], ParseError)(str(error["message"]))
 
 

@@ -121,8 +121,9 @@ class WorkerPoolTests(TestCase):
             await start(pool, "too_large")
         with self.assertRaises(TooLargeError):
             await start(pool, "huge")
-        with self.assertRaises(StoreError):
+        with self.assertRaises(StoreError) as full:
             await start(pool, "full_disk")
+        self.assertEqual(full.exception.reason, "the server's disk is full")
         with self.assertRaises(ParseError):
             await start(pool, "defect")
 

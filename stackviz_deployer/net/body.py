@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar, cast
@@ -180,7 +181,11 @@ class FileSink(BaseProtocol):
             if OutOfFilesError.fits(failure.value):
                 error = OutOfFilesError(str(self._path))
             else:
-                error = StoreError(f"{self._path} cannot be written: {failure.getErrorMessage()}")
+                full = getattr(failure.value, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+                error = StoreError(
+                    f"{self._path} cannot be written: {failure.getErrorMessage()}",
+                    reason="the server's disk is full" if full else "the server cannot write to its disk",
+                )
             self._error = Failure(error)
         self._finish()
 

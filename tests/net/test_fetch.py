@@ -147,6 +147,13 @@ class BodyTests(FetchTestCase):
         self.into = Path("/proc/nothing/here")
         await self.fails(StoreError, self.fetcher())
 
+    async def test_full_disk(self) -> None:
+        self.serve(lambda wire, head: wire.answer(b"x"))
+        self.into = Path("/dev/full")  # the kernel's own ENOSPC
+        with self.assertRaises(StoreError) as caught:
+            await self.get(self.fetcher())
+        self.assertEqual(caught.exception.reason, "the server's disk is full")
+
 
 class LimitTests(FetchTestCase):
     async def test_declared_length(self) -> None:
