@@ -74,7 +74,8 @@ def parse_log_url(url: str) -> LogUrl:
         raise QueryNotUnderstoodError("The URL has no valid host or port.") from error
     if "[" in parts.netloc and not _BRACKETED.fullmatch(parts.netloc.rpartition("@")[2]):
         raise QueryNotUnderstoodError("The URL has no valid host or port.")  # urlsplit drops what is odd
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    host = (parts.hostname or "").rstrip(".")
+    if parts.scheme not in ("http", "https") or not host:
         raise QueryNotUnderstoodError("The URL of a log directory starts with http:// or https://.")
     if "@" in parts.netloc:
         raise QueryNotUnderstoodError("A URL with a user name or password is not accepted.")
@@ -82,9 +83,8 @@ def parse_log_url(url: str) -> LogUrl:
     segments = parts.path.split("/")[1:]
     if _UNSAFE.search(parts.path) or any(unquote(segment) in (".", "..") for segment in segments):
         raise QueryNotUnderstoodError("The URL's path holds characters or steps that no log directory has.")
-    if len(segments) > MAX_SEGMENTS:
+    if len(segments) - (segments[-1:] == [""]) > MAX_SEGMENTS:  # a root has a slash more than its address
         raise QueryNotUnderstoodError(f"The URL's path is over {MAX_SEGMENTS} levels deep.")
-    host = parts.hostname.rstrip(".")
     host = f"[{host}]" if ":" in host else host
     if port is not None and port != {"http": 80, "https": 443}[parts.scheme]:
         host = f"{host}:{port}"

@@ -120,7 +120,7 @@ def zip_entries(path: str, *, subject: str, warnings: list[str]) -> Iterator[Ent
             for info in archive.infolist():
                 count = _counted(count, subject)
                 mode = info.external_attr >> 16
-                if info.is_dir():
+                if info.filename.endswith("/"):  # is_dir() wants a name
                     continue
                 if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                     skipped += 1

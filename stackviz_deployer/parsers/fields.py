@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 MAX_TEXT_CHARS = 1_000
 MAX_URL_CHARS = 2_048
 _MAX_NUMBER = 2**31 - 1
+_MAX_SIZE = 2**53
+"""Bytes; more than that JSON does not carry everywhere, and no disk holds."""
 _DATE = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?Z?"
 )
@@ -25,6 +27,11 @@ def number_of(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_NUMBER:
         return value
     return None
+
+
+def size_of(value: object) -> int | None:
+    """How many bytes a file has."""
+    return value if type(value) is int and 0 <= value <= _MAX_SIZE else None
 
 
 def url_of(value: object) -> str | None:

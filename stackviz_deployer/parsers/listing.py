@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 from stackviz_deployer.errors import ParseError
 from stackviz_deployer.model import ParseRequest, ParseResult
 from stackviz_deployer.parsers.decode import Decoder
+from stackviz_deployer.parsers.fields import size_of
 from stackviz_deployer.parsers.listing_data import Entry, data_entries
 from stackviz_deployer.parsers.wanted import MAX_NAME, Answer, chooser, is_name
 
@@ -264,7 +265,7 @@ def _size(text: str, start: int) -> int | None:
     if row is None:
         return None
     unit = _UNITS[row[2].upper()]
-    return int(float(row[1]) * 1024**unit) if unit or "." in row[1] else int(row[1])
+    return size_of(int(float(row[1]) * 1024**unit) if unit or "." in row[1] else int(row[1]))
 
 
 def _shows(text: str, name: str) -> bool:

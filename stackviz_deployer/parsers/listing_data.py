@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from attrs import define
 
+from stackviz_deployer.parsers.fields import size_of
 from stackviz_deployer.parsers.wanted import is_name, quoted
 
 _XML = re.compile(r"\s*(?:<\?xml[^<>]{0,200}>\s*)?<list>")
@@ -73,8 +74,7 @@ def _json_rows(found: Iterable[Any]) -> Iterator[tuple[str, bool, int | None]]:
             if kind not in (None, "file", "directory"):
                 continue
             is_dir = kind == "directory" or row.get("is_dir") is True or name.endswith("/")
-            size = row.get("size")
-            yield name.removesuffix("/"), is_dir, size if type(size) is int and size >= 0 else None
+            yield name.removesuffix("/"), is_dir, size_of(row.get("size"))
 
 
 def _before_damage(text: str) -> Iterator[Any]:
@@ -93,4 +93,4 @@ def _before_damage(text: str) -> Iterator[Any]:
 def _xml_rows(text: str) -> Iterator[tuple[str, bool, int | None]]:
     for row in _XML_ROW.finditer(text):
         size = _XML_SIZE.search(row[2])
-        yield unescape(row[3]), row[1] == "directory", int(size[1]) if size else None
+        yield unescape(row[3]), row[1] == "directory", size_of(int(size[1])) if size else None

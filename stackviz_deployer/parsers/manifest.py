@@ -13,6 +13,7 @@ import orjson
 from stackviz_deployer.errors import ParseError
 from stackviz_deployer.model import ParseRequest, ParseResult
 from stackviz_deployer.parsers.decode import Decoder
+from stackviz_deployer.parsers.fields import size_of
 from stackviz_deployer.parsers.wanted import MAX_DEPTH, MAX_NAME, Answer, chooser, is_name, quoted
 
 
@@ -82,9 +83,5 @@ def _files(tree: list[Any], root: str, fits: Callable[[str, str], bool]) -> tupl
                     continue
                 if fits(path, name) and is_name(name) and path + name not in told:
                     told.add(path + name)
-                    answer.add(path=path + name, url=url + quoted(name), size=_size(entry.get("size")))
+                    answer.add(path=path + name, url=url + quoted(name), size=size_of(entry.get("size")))
     return answer, seen
-
-
-def _size(size: Any) -> int | None:
-    return size if type(size) is int and size >= 0 else None

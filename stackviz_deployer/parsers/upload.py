@@ -128,7 +128,7 @@ class _Unpacking:
                     file.writelines(chunks)
                 yield InputFile(path=str(part), name=shown_path(filename) or f"file-{number}")
         except MultipartError as error:
-            raise ParseError(f"The form that was sent is damaged ({error}).") from error
+            raise ParseError(f"The form that was sent is damaged ({error.args[0]}).") from error
 
     def take(self, part: InputFile, name: str | None, *, alone: bool, prefixed: bool) -> str | None:
         """Unpack an archive, or take a file as it is; returns what to call it.

@@ -184,7 +184,7 @@ class LogUrlTests(SynchronousTestCase):
         self.assertEqual(parse_log_url("https://[2001:DB8::1]:8443/x/").root, "https://[2001:db8::1]:8443/x/")
 
     def test_refused(self) -> None:
-        for url in REFUSED:
+        for url in (*REFUSED, "https://./periodic/job/0123abc/", "https://..:80/"):
             self.assertRaises(QueryNotUnderstoodError, parse_log_url, url)
 
     @given(
@@ -214,6 +214,7 @@ class LogUrlTests(SynchronousTestCase):
         )
     )
     @example("http://h/" + "/" * 60)
+    @example("http://h" + "/a" * 64)
     def test_any_text(self, url: str) -> None:
         try:
             found = parse_log_url(url)

@@ -185,6 +185,10 @@ class ZipTests(ArchiveTestCase):
         self.assertIn("encrypted", self.warnings[0])
         self.assertIn("damaged", self.warnings[1])
 
+    def test_entry_without_a_name(self):
+        data = a_zip({"Q!": b"nobody's", "good": b"g"}).replace(b"Q!", b"\0!")  # read to the zero byte
+        self.assertEqual(self.zip(data), {"": b"nobody's", "good": b"g"})
+
     def test_damage_loses_nothing_that_could_be_read(self):
         """The library throws its last read away; a small entry is all of it."""
         for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

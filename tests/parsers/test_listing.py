@@ -385,6 +385,12 @@ class DataTests(ListingTestCase):
             (warning,) = found.warnings
             self.assertIn("the rest is missing", warning)
 
+    def test_sizes_that_no_answer_can_carry(self) -> None:
+        torn = f'[{{"name": "a", "size": {1 << 64}}}, {{"name": "b", "size": 5}}, {{"'
+        page = f'<h1>Index of /</h1><pre><a href="a">a</a>  01-Jan-2020 00:00  {"9" * 18}P\n</pre>'
+        self.assertEqual([entry["size"] for entry in self.entries(torn)], [None, 5])
+        self.assertEqual([entry["size"] for entry in self.entries(page)], [None])
+
     def test_empty_and_none(self) -> None:
         for page in ("[]", "[\n\n]\n", '<?xml version="1.0"?>\n<list>\n</list>'):
             self.assertEqual(self.names(page), [])

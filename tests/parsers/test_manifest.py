@@ -136,6 +136,11 @@ class RuleTests(ManifestTestCase):
         for size, expected in ((0, 0), (None, None), (-1, None), ("9", None), (1.5, None), (True, None)):
             self.assertEqual(self.files(file("y", size)), [("y", "y", expected)])
 
+    def test_size_that_no_answer_can_carry(self) -> None:
+        """Beside a name that is no UTF-8, Python reads the manifest, whose numbers have no end."""
+        found = self.files(file("\udcff"), file("y", 1 << 64), file("z"))
+        self.assertEqual(found, [("y", "y", None), ("z", "z", 5)])
+
     def test_url(self) -> None:
         self.assertEqual(
             self.files(folder("a b", file("c#d?é.txt")), file("100%.txt")),

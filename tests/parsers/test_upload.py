@@ -205,6 +205,12 @@ class FormTests(UploadTestCase):
         self.assertRaises(NoArtifactsError, self.parse, form((None, b"value")), boundary=BOUNDARY)
         self.assertRaises(NoArtifactsError, self.parse, form(), boundary=BOUNDARY)
 
+    def test_damaged_beyond_words(self):
+        """The library's error holds all of the header."""
+        body = form(("x", b"")).replace(b"filename", b"f" * 3000 + b"\xff")
+        error = self.assertRaises(ParseError, self.parse, body, boundary="----b")
+        self.assertLess(len(error.message), 500)
+
     def test_damaged(self):
         whole = form(("a.subunit", STREAM))
         for body in (b"", b"nonsense" * 100, whole[:-10], whole[:60], form(("a" * 9000, STREAM))):
