@@ -82,7 +82,7 @@ test("who looks up or sends too often reads so, and for how long", { skip, timeo
   await page.getByText("more look-ups than the 1 a minute").waitFor();
   await page.getByText(/Try again in \d+ seconds\./u).waitFor();
   if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/429.png` });
-  assert.equal((await upload("a", "x")).status, 202);
+  await Promise.all([upload("a", "x"), upload("b", "x")]); // whatever the other test has sent
   await page.goto(`${daemon.url}/`);
   await page.locator("#files").setInputFiles({ name: "mine", mimeType: "application/octet-stream", buffer: Buffer.from("x") });
   await page.getByText("That could not be taken").waitFor();
