@@ -99,7 +99,7 @@ class LimitedChannel(HTTPChannel):
             if self._drained > MAX_DRAINED:
                 self.transport.abortConnection()
             return
-        if not (self.requests or self._in_head or self._buffer or self.paused):
+        if self.persistent and not (self.requests or self._in_head or self._buffer or self.paused):
             self.plain = read(data)
             if self.plain is not None and self._answer_at_once(*self.plain):
                 self.plain = None

@@ -116,6 +116,29 @@ class TLSTests(SocketCase):
                     answer[1][name] = ""
                 self.assertEqual(answer, same)
 
+    async def test_nothing_is_answered_after_the_last(self) -> None:
+        """Also what would be answered from memory, to a client that does not close its side."""
+        page = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        last = b"GET /go/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+        def talk() -> None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            with (
+                socket.create_connection(("127.0.0.1", self.tls), timeout=20) as plain,
+                context.wrap_socket(plain) as connection,
+            ):
+                client = Client(connection)
+                client.ask(page)
+                client.ask(last)
+                connection.sendall(page)
+
+        await deferToThread(talk)
+        await self.drained()
+        self.assertEqual(self.house.meters.counts["requests,/go/,2xx"], 1)
+        self.assertEqual(self.house.meters.counts["requests,/,2xx"], 1)
+
     async def test_renewed(self) -> None:
         second = write_certificate(self.folder, 2)
         self.assertEqual((await deferToThread(self.ask))[0], second)
