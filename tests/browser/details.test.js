@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one test attached: fetched for it alone, told when it cannot be had, and its neighbours in time.
+import assert from "node:assert/strict";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { LANE, openAxis, REPORT } from "./axis.js";
+import { upload } from "./console.js";
+import { openPage, skip, startBrowser, startDaemon } from "./daemon.js";
+
+const TESTS = 60;
+const LINES = 400;
+
+/** Failures with 20 kB of output each: the attachments of a few tests fill a block. */
+function report() {
+  const cases = Array.from({ length: TESTS }, (_, i) => {
+    const lines = Array.from({ length: LINES }, (__, n) => `output ${i} line ${n + 1} ${Math.imul(n + 7, 2654435761 + i) >>> 0} and some more words`);
+    return `<testcase classname="pkg.Wordy" name="test_${i}" time="1"><failure message="boom">ValueError: boom ${i}</failure><system-out>${lines.join("\n")}</system-out></testcase>`;
+  });
+  return `<?xml version="1.0"?><testsuites><testsuite name="pkg" timestamp="2016-06-01T12:00:00Z">${cases.join("")}</testsuite></testsuites>`;
+}
+
+/** @type {Awaited<ReturnType<typeof startDaemon>>} */
+let daemon;
+/** @type {import("playwright-core").Browser} */
+let browser;
+let site = "";
+/** Of the attachments: their path, and where they lie on disk. */
+let blob = "";
+let file = "";
+
+before(async () => {
+  if (skip) return;
+  daemon = await startDaemon("zuuls: []\n");
+  browser = await startBrowser();
+  site = await upload(daemon.url, "junit.xml", report());
+  const task = await (await fetch(`${daemon.url}/api/task`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ q: /\/s\/([^/]+)\//.exec(site)?.[1] }) })).json();
+  const details = task.artifacts.find((/** @type {{artifact_type: string}} */ one) => one.artifact_type === "subunit-details");
+  assert.ok(details.blocks);
+  blob = `/api/blob/${details.id}`;
+  const hash = /[0-9a-f]{64}/.exec((await fetch(daemon.url + blob, { method: "HEAD" })).headers.get("etag") ?? "")?.[0] ?? "";
+  file = join(daemon.state, "blobs", hash.slice(0, 2), hash);
+});
+
+after(async () => {
+  await browser?.close();
+  await daemon?.stop();
+});
+
+const limits = { skip, timeout: 60000 };
+
+/** @param {string} [hash] */
+async function openSite(hash = "") {
+  const opened = await openPage(browser);
+  /** What was asked of the attachments. @type {string[]} */
+  const asked = [];
+  opened.page.on("request", (request) => {
+    const { pathname } = new URL(request.url());
+    if (pathname.startsWith(blob)) asked.push(pathname.slice(blob.length));
+  });
+  await opened.page.goto(site + hash);
+  await opened.page.locator("#tests tbody button").first().waitFor();
+  await opened.page.locator(".cause .test-link").first().waitFor();
+  return { ...opened, asked };
+}
+
+/** @param {import("playwright-core").Page} page @param {number} i */
+const shows = (page, i) => page.waitForFunction((n) => document.querySelector("#details .log-lines")?.textContent?.includes(`boom ${n}`), i);
+
+test("of the attachments only the blocks of the selected test are fetched, and each once", limits, async () => {
+  const { page, troubles, close, asked } = await openSite();
+  assert.deepEqual(asked, [], "nothing is asked for before a test is selected");
+  const { blocks } = await (await fetch(`${daemon.url}${blob}/blocks`)).json();
+  assert.ok(blocks.length > 10, `${blocks.length} blocks`);
+  await page.keyboard.press("n");
+  await shows(page, 0);
+  assert.deepEqual(asked, ["/blocks", "/blocks/0"]);
+  await page.keyboard.press("p");
+  await shows(page, TESTS - 1);
+  await page.keyboard.press("n");
+  await shows(page, 0);
+  assert.deepEqual(asked, ["/blocks", "/blocks/0", `/blocks/${blocks.length - 1}`]);
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("lines have numbers, and those of a long attachment are all there", limits, async () => {
+  const { page, troubles, close } = await openSite("#test=pkg.Wordy.test_7");
+  await shows(page, 7);
+  await page.locator("#details .attachment summary").nth(1).click();
+  const lines = page.locator("#details .attachment").nth(1).locator(".log-line");
+  assert.equal(await lines.count(), LINES);
+  for (const n of [1, LINES]) {
+    const line = lines.nth(n - 1);
+    assert.equal(await line.getAttribute("data-n"), String(n));
+    assert.match(await line.evaluate((element) => getComputedStyle(element, "::before").content), /attr\(data-n\)|^"\d+"$/);
+    assert.match((await line.textContent()) ?? "", new RegExp(`output 7 line ${n} `));
+  }
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("attachments that cannot be fetched say why, and are fetched when somebody tries again", limits, async () => {
+  const { page, close, asked } = await openSite();
+  await page.context().setOffline(true);
+  await page.keyboard.press("n");
+  const notice = page.locator("#details .notice");
+  await notice.getByText("The attachments could not be loaded").waitFor();
+  assert.ok(await page.locator("#details h2").getByText("test_0").isVisible(), "what is known of the test is shown");
+  await notice.getByRole("button", { name: "Try again" }).click();
+  await page.waitForFunction(() => document.querySelector("#details .notice"));
+  await page.context().setOffline(false);
+  await notice.getByRole("button", { name: "Try again" }).click();
+  await shows(page, 0);
+  assert.equal(await notice.count(), 0);
+  assert.ok(asked.every((path) => path.startsWith("/blocks")));
+  await close();
+});
+
+test("a test's neighbours in time on all workers lead to them", limits, async () => {
+  const { page, troubles, close, point } = await openAxis(browser, await upload(daemon.url, "two.xml", REPORT));
+  await page.mouse.click(...point(30, LANE.one));
+  await page.locator("#details h2").getByText("test_fails").waitFor();
+  await page.getByText("At the same time").click();
+  const same = page.locator("#details .same-time");
+  assert.deepEqual(await same.locator("h3").allTextContents(), ["one #0", "two #1"].slice(0, await same.locator("h3").count()));
+  assert.deepEqual(await same.locator("li .test-name").allTextContents(), ["test_first", "test_long", "test_short", "test_zero"]);
+  await same.getByRole("link", { name: /test_short/ }).click();
+  await page.locator("#details h2").getByText("test_short").waitFor();
+  await page.goBack();
+  await page.locator("#details h2").getByText("test_fails").waitFor();
+  await page.getByRole("button", { name: /^Before on this worker/ }).click();
+  await page.locator("#details h2").getByText("test_first").waitFor();
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("attachments that are gone from the server's disk: said at once, and of the whole site from then on", limits, async () => {
+  const { page, close } = await openSite();
+  await rm(file);
+  await page.keyboard.press("n");
+  await page.locator("#details .notice").getByText("The attachments could not be loaded").waitFor();
+  assert.match(await page.locator("#details .notice").innerText(), /data was lost from the server's disk/);
+  assert.equal(await page.getByRole("button", { name: "Try again" }).count(), 0, "no trying brings them back");
+  assert.ok(await page.locator("#details h2").getByText("test_0").isVisible());
+  await page.reload();
+  await page.getByText("This site has expired").waitFor();
+  assert.match(await page.locator("main").innerText(), /lost.*Send the files again/is);
+  await close();
+});
