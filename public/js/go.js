@@ -19,6 +19,8 @@ async function open(job) {
   fill(main, skeleton(4, `Starting the scrape of ${job.name}`));
   try {
     const { uuid } = await scrape(job);
+    // From here on the page is the task's: a reload, or who is sent the address, comes to it and starts nothing anew.
+    history.replaceState(null, "", `/s/${uuid}/`);
     await watch(main, uuid, () => location.replace(`/s/${uuid}/`));
   } catch (error) {
     failed(`${job.name} could not be scraped`, messageOf(error));

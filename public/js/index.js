@@ -141,21 +141,21 @@ form.addEventListener("submit", (event) => {
   void ask(box.value.trim());
 });
 
-// A paste goes to the box wherever the focus is.
+// What is pasted is looked up, wherever the focus is; into the box itself it is only put, as anywhere else.
 document.addEventListener("paste", (event) => {
   if (event.target instanceof HTMLInputElement) return;
   const text = event.clipboardData?.getData("text/plain").trim();
   if (!text) return;
   event.preventDefault();
-  box.value = text.split(/\s+/)[0];
   box.focus();
+  void ask(text.split(/\s+/)[0]);
 });
 
 const sheet = keySheet(byId("help"), [
   ["/", "to the look-up"],
   ["Enter", "look up; on a job: open its site"],
   ["↓ ↑", "the next, the previous job; from the look-up: the first"],
-  ["Ctrl+V", "anywhere on the page: into the look-up"],
+  ["Ctrl+V", "anywhere on the page: look up what is pasted"],
   ["?", "this list"],
 ]);
 

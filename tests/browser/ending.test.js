@@ -14,8 +14,11 @@ const RUN = readFileSync(join(dirname(fileURLToPath(import.meta.url)), "../fixtu
 
 /** What the log server has; without it, it has the list alone. */
 let has = true;
+/** How often the list was asked for: each scrape begins with it. */
+let lists = 0;
 const logs = createServer((request, response) => {
   const path = request.url ?? "";
+  lists += Number(path.endsWith("/"));
   if (path.endsWith("/")) response.writeHead(200, { "Content-Type": "text/html" }).end(INDEX);
   else if (has && path.endsWith(".subunit.gz")) response.writeHead(200, { "Content-Type": "application/gzip" }).end(RUN);
   else response.writeHead(404).end();
@@ -108,10 +111,18 @@ test("a scrape that failed says why, and is made again once what it wants is the
     await page.goto(`${daemon.url}/go/http://${host}/job/`);
     await page.getByText("The scrape failed").waitFor();
     assert.match((await page.locator("main").textContent()) ?? "", new RegExp(`${host} answered 404 Not Found for http://${host}/job/testrepository.subunit.gz.*Failed just now · upstream-error`, "s"));
+    // The address is the failed one's: a reload tells of it, and scrapes nothing.
+    const first = new URL(page.url()).pathname;
+    assert.match(first, /^\/s\/[^/]+\/$/);
+    const asked = lists;
+    await page.reload();
+    await page.getByText("The scrape failed").waitFor();
+    assert.deepEqual([new URL(page.url()).pathname, lists], [first, asked]);
     // Nothing has changed: it fails again, on a page of its own.
     await page.getByRole("button", { name: "Scrape again" }).click();
-    await page.waitForURL((url) => url.pathname.startsWith("/s/"));
+    await page.waitForURL((url) => url.pathname.startsWith("/s/") && url.pathname !== first);
     await page.getByText("The scrape failed").waitFor();
+    assert.ok(lists > asked);
     const old = new URL(page.url()).pathname;
     has = true;
     await again(page, old);

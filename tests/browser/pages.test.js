@@ -62,17 +62,117 @@ test("by keys alone: the sheet, the look-up, a job of its answer", { skip, timeo
   await close();
 });
 
-test("what is pasted anywhere is what is looked up", { skip, timeout: 60000 }, async () => {
-  const { page, troubles, close } = await openPage(browser);
+test("what is pasted anywhere is looked up; pasted into the box it waits for Enter", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser, { permissions: ["clipboard-read", "clipboard-write"] });
   await page.goto(`${world.url}/`);
+  await page.evaluate((text) => navigator.clipboard.writeText(text), `  ${world.gerrit}269624\nand more`);
+  await page.locator("#q").focus();
+  await page.keyboard.press("Control+V");
+  assert.match(await page.locator("#q").inputValue(), /269624/);
+  assert.equal(new URL(page.url()).search, "");
+  await page.locator("#q").fill("");
   await page.getByRole("link", { name: "Try the sample job" }).focus();
-  await page.evaluate(() => {
-    const data = new DataTransfer();
-    data.setData("text/plain", "  271726,1\nand more");
-    document.activeElement?.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
-  });
-  assert.equal(await page.locator("#q").inputValue(), "271726,1");
+  await page.keyboard.press("Control+V");
+  await page.getByRole("button", { name: "gate-cinder-pep8" }).waitFor();
+  assert.equal(await page.locator("#q").inputValue(), `${world.gerrit}269624`);
+  assert.equal(new URL(page.url()).searchParams.get("q"), `${world.gerrit}269624`);
   assert.equal(await page.evaluate(() => document.activeElement?.id), "q");
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test("each address shows its own answer, not the one before it: back, forward, asked again", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  const box = page.locator("#q");
+  await page.goto(`${world.url}/`);
+  await box.fill(`${world.gerrit}269624`);
+  await box.press("Enter");
+  await page.getByRole("button", { name: "gate-cinder-pep8" }).waitFor();
+  await box.fill("what is this?");
+  await box.press("Enter");
+  await page.getByRole("alert").waitFor();
+  assert.equal(await page.locator(".job").count(), 0);
+  await page.goBack();
+  await page.getByRole("button", { name: "gate-cinder-pep8" }).waitFor();
+  assert.equal(await page.getByRole("alert").count(), 0);
+  assert.equal(await box.inputValue(), `${world.gerrit}269624`);
+  await page.goBack();
+  await page.getByText("Recent sites of this server").waitFor();
+  assert.deepEqual([await page.locator("#results .found, #results .notice").count(), await box.inputValue(), await page.title()], [0, "", "StackViz"]);
+  await page.goForward();
+  await page.getByRole("button", { name: "gate-cinder-pep8" }).waitFor();
+  assert.equal(await page.getByText("Recent sites of this server").count(), 0);
+  // To a site and back: what is on its way there is not what is shown.
+  await page.goto(`${world.url}/s/${world.tasks.site}/`);
+  await page.locator(".plot").waitFor();
+  await page.goBack();
+  await page.getByRole("button", { name: "gate-cinder-pep8" }).waitFor();
+  assert.equal(await page.locator("button.job-open[disabled]").count(), 0);
+  // What is not understood is a 400, and the browser says so.
+  assert.deepEqual(troubles.filter((text) => !text.includes("400")), []);
+  await close();
+});
+
+test("who wants no motion has none: nothing is animated, scrolled smoothly or faded", { skip, timeout: 60000 }, async () => {
+  for (const [reducedMotion, moves] of /** @type {const} */ ([["no-preference", true], ["reduce", false]])) {
+    const { page, troubles, close } = await openPage(browser, { reducedMotion });
+    const animated = () => page.evaluate(() => document.getAnimations().length > 0);
+    await page.goto(`${world.url}/?q=${encodeURIComponent(`${world.silent}271726`)}`);
+    await page.locator(".skeleton").first().waitFor();
+    assert.equal(await animated(), moves, `${reducedMotion}: a look-up`);
+    await page.goto(`${world.url}/s/${world.tasks.slow}/`);
+    await page.getByText("KiB of").waitFor();
+    if (!moves) assert.equal(await animated(), false, "a scrape");
+    await page.goto(`${world.url}/s/${world.tasks.site}/`);
+    await page.locator(".cause .test-link").first().waitFor();
+    await page.locator(".cause .test-link").first().click();
+    if (!moves) {
+      assert.equal(await animated(), false, "a site");
+      const top = () => page.evaluate(() => scrollY);
+      await page.locator("#details .attachment").first().waitFor();
+      const at = await top();
+      await page.evaluate(() => new Promise((drawn) => {
+        requestAnimationFrame(() => requestAnimationFrame(drawn));
+      }));
+      assert.equal(await top(), at, "the details are there at once");
+    }
+    assert.deepEqual(troubles, []);
+    await close();
+  }
+});
+
+test("a screen reader is told of the look-up, of the scrape's stages and of the selection", { skip, timeout: 60000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  /** @type {string[]} */
+  const heard = [];
+  await page.exposeFunction("hear", (/** @type {string} */ text) => heard.push(text));
+  await page.addInitScript(() => {
+    const live = "[role=status], [role=alert], [aria-live]";
+    new MutationObserver((records) => {
+      for (const { target } of records) {
+        const region = (target instanceof Element ? target : target.parentElement)?.closest(live);
+        if (region?.textContent) Reflect.get(window, "hear")(region.textContent.trim());
+      }
+    }).observe(document, { subtree: true, childList: true, characterData: true });
+  });
+  await page.goto(`${world.url}/`);
+  await page.locator("#q").fill(`${world.gerrit}269624`);
+  await page.locator("#q").press("Enter");
+  await page.getByRole("button", { name: "gate-cinder-pep8" }).waitFor();
+  assert.ok(heard.includes("4 jobs"), heard.join("|"));
+  await page.goto(`${world.url}/s/${world.tasks.slow}/`);
+  await page.getByText("KiB of").waitFor();
+  assert.ok(heard.includes("Fetching logs"), heard.join("|"));
+  await page.goto(`${world.url}/s/${world.tasks.site}/`);
+  await page.locator(".cause .test-link").first().waitFor();
+  await page.keyboard.press("n");
+  await page.locator("#details .attachment").first().waitFor();
+  assert.ok(heard.some((text) => /^(Failed|Unfinished): \w+/.test(text)), heard.join("|"));
+  await page.keyboard.press("/");
+  await page.keyboard.type("ports");
+  await page.getByText(/^\d+ of [\d,]+ tests$/).first().waitFor();
+  for (const until = Date.now() + 5000; Date.now() < until && !heard.some((text) => /^\d+ of [\d,]+ tests$/.test(text)); ) await page.waitForTimeout(25);
+  assert.ok(heard.some((text) => /^\d+ of [\d,]+ tests$/.test(text)), heard.join("|"));
   assert.deepEqual(troubles, []);
   await close();
 });

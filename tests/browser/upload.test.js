@@ -44,6 +44,22 @@ test("files that are chosen become a site", { skip, timeout: 90000 }, async () =
   await close();
 });
 
+test("results that are dropped become a site", { skip, timeout: 90000 }, async () => {
+  const { page, troubles, close } = await openPage(browser);
+  await page.goto(`${daemon.url}/`);
+  const transfer = await page.evaluateHandle(() => {
+    const data = new DataTransfer();
+    data.items.add(new File(['<testsuite name="s"><testcase classname="pkg.Dropped" name="test_it" time="1"/></testsuite>'], "junit.xml"));
+    return data;
+  });
+  for (const type of ["dragenter", "dragover", "drop"]) await page.dispatchEvent("#results", type, { dataTransfer: transfer });
+  await page.waitForURL(/\/s\/[^/]+\/$/);
+  await page.locator("#tests tbody button", { hasText: "test_it" }).waitFor();
+  assert.match(await page.title(), /junit\.xml/);
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
 test("a file that is dropped is taken wherever it falls; one that says nothing ends with what is taken", { skip, timeout: 90000 }, async () => {
   const { page, troubles, close } = await openPage(browser);
   await page.goto(`${daemon.url}/`);
