@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -76,7 +76,13 @@ class Daemon:
 
     def start(self, *prefix: str) -> None:
         """Start it and wait until it says that it is ready."""
-        process = self.launch(*prefix)
+        self.launch(*prefix)
+        self.until_ready()
+
+    def until_ready(self) -> None:
+        """Wait until one that was launched says that it is ready."""
+        process = self.process
+        assert process is not None
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if process.poll() is not None:
@@ -137,8 +143,8 @@ class Daemon:
         status, _, data = self.request("POST", path, body)
         return status, json.loads(data)
 
-    def send(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
-        """Post bytes as they are: status and decoded JSON."""
+    def send(self, path: str, body: bytes | Iterable[bytes], headers: dict[str, str]) -> tuple[int, Any]:
+        """Post bytes as they are, or in chunks as they come: status and decoded JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("POST", path, body, headers)
