@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fcntl import LOCK_NB, LOCK_SH, LOCK_UN, flock
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -27,12 +29,18 @@ from stackviz_deployer.config import Config
 from stackviz_deployer.descriptors import affordable, hard_limit, needed
 
 CONNECT_S = 5.0
-"""For one server: the connection and TLS."""
+"""For one address of a server: the connection and TLS."""
+RESOLVE_S = 5.0
+"""For a server's name."""
+MAX_ADDRESSES = 4
+"""Of one server that are tried."""
 WORKER_S = 30.0
 LOW_BYTES = 1 << 30
 """Free room below which a warning is due."""
 
 Verdict = Literal["ok", "warning", "error"]
+Refusal = Callable[[str], str | None]
+"""Why the daemon would not connect to a numeric address; None when it would."""
 
 
 @frozen
@@ -57,6 +65,8 @@ class Means:
     """Of the database."""
     worker_command: Sequence[str]
     """Starts a parser process."""
+    refusal: Refusal
+    """The guard's, for addresses of other servers."""
 
 
 def check(config: Config, means: Means) -> Iterator[Finding]:
@@ -82,7 +92,7 @@ def check(config: Config, means: Means) -> Iterator[Finding]:
     if config.jjb_yaml_path is not None:
         yield _jjb(config.jjb_yaml_path)
     yield _worker([*means.worker_command, str(config.limits.memory_bytes), "0", str(os.getpid())])
-    yield from _servers(config)
+    yield from _servers(config, means.refusal)
 
 
 def _holder(lock: Path) -> str | None:
@@ -192,7 +202,10 @@ def _stackviz(stackviz: str | None) -> Finding:
         return Finding("ok", "stackviz", "the built-in viewer")
     if stackviz.startswith("http:"):
         parts = urlsplit(stackviz)
-        trouble = _unreachable(str(parts.hostname), parts.port or 80, tls=False, resolve=None)
+        # the operator's own, which the daemon passes on from wherever it is: no guard
+        trouble = _unreachable(
+            str(parts.hostname), parts.port or 80, tls=False, resolve=None, refusal=lambda _address: None
+        )
         return (
             Finding("warning", "stackviz", f"{stackviz}: {trouble}; start the development server")
             if trouble
@@ -223,7 +236,7 @@ def _worker(command: Sequence[str]) -> Finding:
     return Finding("ok", "workers", "a parser process starts")
 
 
-def _servers(config: Config) -> Iterator[Finding]:
+def _servers(config: Config, refusal: Refusal) -> Iterator[Finding]:
     asked: list[tuple[str, str, int, bool]] = []
     for key, urls in (("gerrits", config.gerrits), ("zuuls", config.zuuls)):
         for server in urls:
@@ -239,7 +252,9 @@ def _servers(config: Config) -> Iterator[Finding]:
     if not asked:
         return
     with ThreadPoolExecutor(min(len(asked), 16)) as pool:
-        troubles = pool.map(lambda one: _unreachable(*one[1:3], tls=one[3], resolve=config.resolve), asked)
+        troubles = pool.map(
+            lambda one: _unreachable(*one[1:3], tls=one[3], resolve=config.resolve, refusal=refusal), asked
+        )
         for (key, host, port, _), trouble in zip(asked, troubles, strict=True):
             if trouble:
                 text = f"{host}:{port} cannot be reached: {trouble}; what needs it fails until it can"
@@ -248,21 +263,60 @@ def _servers(config: Config) -> Iterator[Finding]:
                 yield Finding("ok", key, f"{host}:{port} can be reached")
 
 
-def _unreachable(host: str, port: int, *, tls: bool, resolve: Any) -> str | None:
+def _unreachable(host: str, port: int, *, tls: bool, resolve: Any, refusal: Refusal) -> str | None:
     """What keeps us from ``host``; None when nothing does."""
     address = (resolve or {}).get(f"{host}:{port}") or (resolve or {}).get(host)
     target = (host, port)
     if address is not None:
         parts = urlsplit(f"//{address}")
         target = (str(parts.hostname), parts.port or port)
+    trouble = "it has no address"
     try:
-        with socket.create_connection(target, CONNECT_S) as plain:
-            if tls:
-                with ssl.create_default_context().wrap_socket(plain, server_hostname=host):
-                    pass
+        for numeric in _addresses(*target):
+            why = refusal(numeric)
+            if why is not None:
+                trouble = f"{numeric} is {why}; add its network to private_networks if it is meant"
+                continue
+            try:
+                _connect(numeric, target[1], host if tls else None)
+            except OSError as error:
+                trouble = str(error)
+            else:
+                return None
     except OSError as error:
         return str(error)
-    return None
+    return trouble
+
+
+def _connect(numeric: str, port: int, name: str | None) -> None:
+    """Connect, with TLS for ``name`` if there is one.  Raises OSError."""
+    with socket.create_connection((numeric, port), CONNECT_S) as plain:
+        if name is not None:
+            with ssl.create_default_context().wrap_socket(plain, server_hostname=name):
+                pass
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """The first few of ``host``'s, numeric.  Raises OSError, TimeoutError among them."""
+    answers: SimpleQueue[list[str] | OSError] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            answers.put(error if isinstance(error, OSError) else OSError(str(error)))
+        else:
+            answers.put([str(row[4][0]) for row in found[:MAX_ADDRESSES]])
+
+    # The C library's look-up cannot be broken off: its thread is left behind, and ends with the process.
+    Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=RESOLVE_S)
+    except Empty:
+        raise TimeoutError(f"DNS gave no answer within {RESOLVE_S:g} seconds") from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
 
 
 def report(findings: Iterator[Finding]) -> int:

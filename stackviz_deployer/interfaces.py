@@ -216,7 +216,7 @@ class Uploads(Protocol):
         """A body is about to come from ``producer``.
 
         ``failed`` is told, once, when it cannot be written (then it is abandoned already).
-        Raises TooManyUploadsError.
+        Raises TooManyUploadsError; StoreError when it is known that nothing can be written.
         """
 
     async def get(self, upload_id: str) -> Upload:

@@ -99,12 +99,14 @@ def _check(config: Config) -> int:
 
     from stackviz_deployer.check import Means, check, report  # noqa: PLC0415
     from stackviz_deployer.cpu import COMMAND  # noqa: PLC0415
+    from stackviz_deployer.net.guard import AddressGuard  # noqa: PLC0415
     from stackviz_deployer.store.migrate import load as migrations  # noqa: PLC0415
 
     means = Means(
         parse_endpoint=partial(serverFromString, reactor),
         newest_form=lambda: migrations()[-1].version,
         worker_command=COMMAND,
+        refusal=AddressGuard(config.private_networks).refusal,
     )
     return report(check(config, means))
 
@@ -205,7 +207,9 @@ def build(config: Config, reactor: Any) -> IService:
     )
     threads, writing = FileThreads(reactor), FileThreads(reactor, threads=2)
     disk = DiskProbe(config.state_dir, database, writing.run, reactor)
-    uploads = UploadStore(config.state_dir, writing.run, upload_bytes=config.limits.upload_bytes)
+    uploads = UploadStore(
+        config.state_dir, writing.run, upload_bytes=config.limits.upload_bytes, writable=disk.check
+    )
     pipeline = Pipeline(
         listing=JobListing(
             fetcher=fetcher,
@@ -235,6 +239,7 @@ def build(config: Config, reactor: Any) -> IService:
         scrapes=config.scrapes,
         limits=config.limits,
         settled=blobs.settled,
+        writable=disk.check,
         meters=meters,
     )
     clients = Clients(config.proxies)
@@ -342,6 +347,10 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         facts = cpu()
         return {"wanted": facts["processes"], "ready": facts["ready"], "busy": facts["busy"]}
 
+    def used() -> Mapping[str, float]:
+        facts = health()["sites"]
+        return {"blobs": facts["blob_bytes"], "files": facts["file_bytes"]}
+
     limits = {**stated_limits(config), **fixed_limits()}
     return {
         "info": lambda: {__version__: 1},
@@ -351,6 +360,10 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         "workers": workers,
         "worker_requests_waiting": lambda: cpu()["waiting"],
         "disk_free_bytes": free,
+        "disk_total_bytes": lambda: health()["disk"]["total_bytes"],
+        "disk_bytes": used,
+        "blobs": lambda: health()["sites"]["blobs"],
+        "sites_expired": lambda: health()["sites"]["expired"],
         "degraded": lambda: len(health()["reasons"]),
     }
 

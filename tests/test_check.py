@@ -6,14 +6,16 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import yaml
 from twisted.trial.unittest import TestCase
 
-from stackviz_deployer.check import Means, check
+from stackviz_deployer.check import RESOLVE_S, Means, check
 from stackviz_deployer.config import Config
 from tests.daemon import Daemon, free_port
 from tests.test_operation import TWISTD
@@ -150,10 +152,51 @@ class CheckTests(TestCase):
                 log_hosts=[f"logs.example:{good}", "*.example.org"],
                 gerrits=[{"url": f"http://review.example:{bad}/"}],
                 resolve={"logs.example": "127.0.0.1", "review.example": "127.0.0.1"},
+                private_networks=["127.0.0.0/8"],
             )
         self.assertEqual(status, 0)
         self.assertRegex(self.line(lines, "log_hosts"), "^ok .*can be reached")
         self.assertRegex(self.line(lines, "gerrits"), "^warning .*cannot be reached: .*refused")
+
+    def test_servers_at_private_addresses_are_not_connected_to(self) -> None:
+        """By name (``resolve`` or DNS) and as a literal; the listener must not see anybody."""
+        with socket.create_server(("127.0.0.1", 0)) as private:
+            port = private.getsockname()[1]
+            _, lines = self.check_(
+                log_hosts=[f"logs.example:{port}"],
+                gerrits=[{"url": f"http://localhost:{port}/"}],
+                zuuls=[{"url": f"http://127.0.0.1:{port}/"}],
+                resolve={"logs.example": "127.0.0.1"},
+            )
+            private.setblocking(False)
+            self.assertRaises(BlockingIOError, private.accept)
+        for part in ("log_hosts", "gerrits", "zuuls"):
+            self.assertRegex(
+                self.line(lines, part),
+                "^warning .*is an address of this machine itself; add its network to private_networks",
+            )
+
+    def test_dns_that_does_not_answer(self) -> None:
+        """The C library asks for as long as it likes; --check waits no longer than its own deadline."""
+        answered = Event()
+        self.addCleanup(answered.set)
+        self.patch(socket, "getaddrinfo", lambda *_args, **_named: answered.wait() and [])
+        config = Config(state_dir=self.state, gerrits=(), zuuls=(), log_hosts=("a.example", "b.example:80"))
+        begun = time.monotonic()
+        found = [one for one in check(config, self.means()) if one.part == "log_hosts"]
+        self.assertLess(time.monotonic() - begun, RESOLVE_S + 4)  # both at once, and a worker before them
+        for one in found:
+            self.assertEqual(one.verdict, "warning")
+            self.assertIn("DNS gave no answer within 5 seconds", one.text)
+        self.assertEqual(len(found), 2)
+
+    def means(self, *command: str) -> Means:
+        return Means(
+            parse_endpoint=str,
+            newest_form=lambda: 1,
+            worker_command=command or (sys.executable, "-c", ""),
+            refusal=lambda _address: None,
+        )
 
     def test_workers_that_cannot_start(self) -> None:
         config = Config(state_dir=self.state, gerrits=(), zuuls=(), log_hosts=())
@@ -161,8 +204,7 @@ class CheckTests(TestCase):
             (("/no/such/python",), "cannot be started: .*/no/such/python"),
             ((sys.executable, "-c", "raise SystemExit('no module')"), "ends at once: no module"),
         ):
-            means = Means(parse_endpoint=str, newest_form=lambda: 1, worker_command=command)
-            (found,) = [one for one in check(config, means) if one.part == "workers"]
+            (found,) = [one for one in check(config, self.means(*command)) if one.part == "workers"]
             self.assertEqual(found.verdict, "error")
             self.assertRegex(found.text, words)
 

@@ -73,6 +73,23 @@ class MetricsTests(TestCase):
         self.assertEqual(now["stackviz_degraded"], 0)
         self.assertGreater(now["process_open_fds"], 5)
 
+    def test_what_the_store_has_on_the_disk(self) -> None:
+        self.daemon.scrape("sample")
+        self.daemon.stop()
+        self.daemon.start()  # which counts
+        files = [path for path in (self.daemon.state / "blobs").glob("*/[!.]*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+        self.assertGreater(size, 0)
+        deadline = time.monotonic() + 30
+        while not (now := self.samples())["stackviz_disk_bytes what=blobs"]:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(now["stackviz_disk_bytes what=files"], size)
+        self.assertLessEqual(now["stackviz_disk_bytes what=blobs"], size)
+        self.assertGreater(now["stackviz_blobs"], 0)
+        self.assertLessEqual(now["stackviz_blobs"], len(files))
+        self.assertEqual(now["stackviz_sites_expired"], 0)
+        self.assertGreaterEqual(now["stackviz_disk_total_bytes"], now["stackviz_disk_free_bytes"])
+
     def test_every_metric_of_the_catalogue_is_there_and_no_other(self) -> None:
         shown = {
             family.name.removeprefix("stackviz_")

@@ -2,19 +2,64 @@
 """The store's faults, injected into the real daemon: told in log, /health, to the client; then over."""
 
 import contextlib
+import http.server
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.daemon import Daemon
 
 SIZE = 48 << 20
+INDEX = b'<h1>Index of /job/</h1><ul><li><a href="console.html">console.html</a></li></ul>'
+CONSOLE = b"2016-01-01 00:00:00.123 | all is well\n" * 200_000
+
+
+class HalfServer(http.server.ThreadingHTTPServer):
+    """A log server that sends half of its console, and the rest when ``rest`` is set."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.half, self.rest = threading.Event(), threading.Event()
+        super().__init__(("127.0.0.1", 0), HalfHandler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.rest.set()
+        self.shutdown()
+        self.server_close()
+
+
+class HalfHandler(http.server.BaseHTTPRequestHandler):
+    server: HalfServer
+
+    def do_GET(self) -> None:
+        body = {"/job/": INDEX, "/job/console.html": CONSOLE}.get(self.path, b"")
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if body is not CONSOLE:
+            self.wfile.write(body)
+            return
+        middle = len(body) // 2
+        with contextlib.suppress(OSError):  # whose disk is full hangs up
+            self.wfile.write(body[:middle])
+            self.server.half.set()
+            self.server.rest.wait(60)
+            self.wfile.write(body[middle:])
+
+    def log_message(self, *_args: object) -> None:
+        """Nothing."""
 
 
 class FaultTests(TestCase):
@@ -36,12 +81,20 @@ class FaultTests(TestCase):
 
     def refused(self) -> str:
         """What a scrape is answered while the store fails."""
-        status, headers, body = self.daemon.request("POST", "/api/scrape", {"url": self.url, "force": True})
+        return self.message(*self.daemon.request("POST", "/api/scrape", {"url": self.url, "force": True}))
+
+    def message(self, status: int, headers: Any, body: bytes) -> str:
         self.assertEqual((status, headers["Retry-After"]), (503, "30"), body)
         answer = json.loads(body)
         self.assertEqual(answer["error"], "store-failed")
         self.assertNotIn(str(self.daemon.state), answer["message"])
         return answer["message"]
+
+    def send_upload(self) -> tuple[int, Any, bytes]:
+        return self.daemon.request("POST", "/api/upload", {"of": "any kind"})
+
+    def upload_refused(self) -> str:
+        return self.message(*self.send_upload())
 
     def made(self) -> str:
         task = self.daemon.scrape("sample")
@@ -60,23 +113,61 @@ class FaultTests(TestCase):
         self.assertEqual(status, 202)
         self.assertEqual(self.daemon.wait(again["uuid"])["status"], "finished")
 
-    def test_disk_full(self) -> None:
+    def on_a_small_disk(self) -> Path:
+        """Start the daemon with SIZE bytes for its state; where these can be reached."""
         self.daemon.state.mkdir()
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(self.daemon.state)],
-            capture_output=True,
-            check=False,
-        )
-        if mounted.returncode:
-            raise SkipTest("needs the right to mount a small tmpfs")
-        self.addCleanup(subprocess.run, ["umount", "-l", str(self.daemon.state)], check=True)
-        self.addCleanup(self.daemon.kill)
-        self.daemon.start()
-        uuid = self.made()
-        filler = self.daemon.state / "filler"
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(self.daemon.state)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode == 0:
+            self.addCleanup(subprocess.run, ["umount", "-l", str(self.daemon.state)], check=True)
+            self.addCleanup(self.daemon.kill)
+            self.daemon.start()
+            return self.daemon.state
+        # who may not mount may in a namespace of his own, into which /proc is the way
+        own = ["unshare", "--map-root-user", "--mount", "sh", "-c", f'{shlex.join(mount)} && exec "$@"', "sh"]
+        if subprocess.run([*own, "true"], capture_output=True, check=False).returncode:
+            raise SkipTest("needs the right to mount a small tmpfs, be it in a namespace of one's own")
+        self.daemon.start(*own)
+        assert self.daemon.process is not None
+        return Path(f"/proc/{self.daemon.process.pid}/root{self.daemon.state}")
+
+    def fill(self, filler: Path) -> None:
+        with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
+
+    def test_disk_fills_in_the_middle_of_a_scrape(self) -> None:
+        server = HalfServer()
+        self.addCleanup(server.close)
+        place = f"127.0.0.1:{server.server_port}"
+        given = {"zuuls": [], "gerrits": [], "log_hosts": [place], "private_networks": ["127.0.0.0/8"]}
+        self.daemon = Daemon(Path(self.mktemp()).absolute(), given)
+        self.addCleanup(self.daemon.kill)
+        disk = self.on_a_small_disk()
+        self.url = f"http://{place}/job/"
+        status, queued = self.daemon.post("/api/scrape", {"url": self.url})
+        self.assertEqual(status, 202, queued)
+        self.assertTrue(server.half.wait(30), "nobody asked for the file")
+        filler = disk / "filler"
+        self.fill(filler)
+        server.rest.set()
+        end = self.daemon.wait(queued["uuid"])
+        self.assertEqual((end["status"], end["error"]), ("error", "store-failed"), end)
+        self.assertIn("the server's disk is full", end["message"])
+        self.assertNotIn(str(self.daemon.state), end["message"])
+        self.fill(filler)  # what the scrape had taken is free again
+        self.assertIn("make room", " ".join(self.until("degraded")))
+        self.assertIn("disk is full", self.refused())
+        self.assertIn("No space left on device", self.daemon.log.read_text())
+        filler.unlink()
+        self.assertEqual(self.until("ok"), [])
+        self.scrape_again()
+        self.assertEqual(list((disk / "tmp").iterdir()), [])
+
+    def test_disk_full(self) -> None:
+        disk = self.on_a_small_disk()
+        uuid = self.made()
+        filler = disk / "filler"
+        self.fill(filler)
         self.assertIn("make room", " ".join(self.until("degraded")))
         self.assertIn("disk is full", self.refused())
         self.check_served(uuid)
@@ -96,11 +187,16 @@ class FaultTests(TestCase):
         for shard in shards:
             shard.chmod(0o500)
         self.assertIn("Permission denied", " ".join(self.until("degraded")))
+        self.assertIn("the server cannot write to its disk", self.refused())
+        self.assertIn("the server cannot write to its disk", self.upload_refused())
         self.check_served(uuid)
+        status, there = self.daemon.post("/api/scrape", {"url": self.url})
+        self.assertEqual((status, there["uuid"]), (200, uuid))
         for shard in shards:
             shard.chmod(0o700)
         self.assertEqual(self.until("ok"), [])
         self.scrape_again()
+        self.assertEqual(self.send_upload()[0], 202)
 
     def test_locked(self) -> None:
         self.daemon.start()

@@ -149,6 +149,18 @@ class FormTests(DaemonCase):
         self.assertEqual(status, 200, page)
         self.check_nothing_left()
 
+    def test_the_log_names_the_task_and_not_the_upload(self) -> None:
+        sent = self.finished(STREAM, "?name=testrepository.subunit")
+        failed = self.failed(b"hello, world", "?name=notes.txt")
+        self.check_nothing_left()
+        log = self.daemon.log.read_text()
+        for task_id, url in ((sent["id"], sent["url"]), (failed["uuid"], failed["job"]["url"])):
+            upload_id = url.removeprefix("upload:").rstrip("/")
+            self.assertEqual(len(upload_id), 36)
+            self.assertNotEqual(upload_id, task_id)
+            self.assertIn(f"{task_id} is queued for upload:", log)
+            self.assertNotIn(upload_id, log)
+
     def form(self, *parts: tuple[str, bytes]) -> tuple[bytes, str, dict[str, str]]:
         body, headers = a_form(*parts)
         return body, "", headers

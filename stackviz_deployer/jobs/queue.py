@@ -33,7 +33,7 @@ from stackviz_deployer.jobs.background import Background, finished
 from stackviz_deployer.jobs.keys import fits, new_key
 from stackviz_deployer.jobs.pipeline import Outcome, Pipeline
 from stackviz_deployer.jobs.submission import described, directory
-from stackviz_deployer.jobs.uploads import SCHEME, id_of, url_of
+from stackviz_deployer.jobs.uploads import SCHEME, id_of, shown, url_of
 from stackviz_deployer.jobs.watchers import Watchers
 from stackviz_deployer.model import (
     Artifact,
@@ -102,12 +102,15 @@ class JobQueue(Service):
         scrapes: int,
         limits: Limits,
         settled: Callable[[Iterable[BlobHash]], None] = lambda _hashes: None,
+        writable: Callable[[], None] = lambda: None,
         meters: Meters | None = None,
     ) -> None:
         """``scrapes``: tasks at once.  Of ``fetcher`` only ``check`` is used.
 
-        ``settled`` is told of blobs that have their rows now.
+        ``settled`` is told of blobs that have their rows now; ``writable`` raises StoreError
+        while it is known that results could not be stored.
         """
+        self._writable = writable
         self._store = store
         self._pipeline = pipeline
         self._lookup = lookup
@@ -183,6 +186,7 @@ class JobQueue(Service):
             raise
 
     async def _create(self, job: Job, *, force: bool) -> Submitted:
+        self._writable()
         key, key_hash = new_key()
         try:
             task, created = await self._store.create(
@@ -195,14 +199,14 @@ class JobQueue(Service):
             return Submitted(task=self._present(task))
         self._queued += 1
         self._ring()
-        log.info("{task} is queued for {url}", task=task.id, url=task.url)
+        log.info("{task} is queued for {url}", task=task.id, url=shown(task.url))
         return Submitted(task=self._present(task), cancel_key=key)
 
     def _discard(self, task: Task) -> None:
         """What was sent for ``task``, which has ended."""
         upload_id = id_of(task.url)
         if upload_id is not None and not task.state.working:
-            self._background.spawn(self._uploads.discard(upload_id), f"discarding upload {upload_id}")
+            self._background.spawn(self._uploads.discard(upload_id), f"discarding {task.id}'s upload")
 
     async def cancel(self, task_id: TaskId, cancel_key: str) -> Task:
         """See interfaces.Tasks.  A task that has ended stays as it is.
@@ -333,7 +337,7 @@ class JobQueue(Service):
             self._running.pop(task.id, None)
             self._ring()
         if ended is not None:
-            state, message = ended.state.value, ended.message or ended.url
+            state, message = ended.state.value, ended.message or shown(ended.url)
             log.info("{task} is {state}: {message}", task=task.id, state=state, message=message)
             self._ended(ended)
             self._discard(ended)

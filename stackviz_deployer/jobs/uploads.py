@@ -33,6 +33,11 @@ def id_of(url: str) -> str | None:
     return url.removeprefix(SCHEME).rstrip("/") if url.startswith(SCHEME) else None
 
 
+def shown(url: str) -> str:
+    """A task's URL for the log: an upload's is its sender's secret, and the task's id is there anyway."""
+    return url if id_of(url) is None else f"{SCHEME}(what somebody sent)"
+
+
 @frozen(kw_only=True)
 class Opened:
     """An upload's files, as a log server's would be."""

@@ -100,6 +100,16 @@ _ALL = (
     ),
     Family("reactor_lag_max_seconds", Kind.GAUGE, "The latest that this timer ever was since the start"),
     Family("disk_free_bytes", Kind.GAUGE, "Room for the daemon on the file system of the state directory"),
+    Family("disk_total_bytes", Kind.GAUGE, "Size of that file system, when it was last probed"),
+    Family(
+        "disk_bytes",
+        Kind.GAUGE,
+        "What the store has on the disk: blobs (of all sites, counted each minute; retention.bytes is their"
+        " limit), files (blobs and their indices, counted at the start and daily)",
+        ("what",),
+    ),
+    Family("blobs", Kind.GAUGE, "Blobs in the store, counted at the start and daily"),
+    Family("sites_expired", Kind.GAUGE, "Sites that expired since the start"),
     Family("degraded", Kind.GAUGE, "Reasons why /health is degraded; 0 is well"),
     Family("info", Kind.GAUGE, "Always 1", ("version",)),
 )

@@ -15,9 +15,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from stackviz_deployer.errors import StoreError
+from stackviz_deployer.errors import OutOfFilesError, StoreError
 from stackviz_deployer.store.database import Database
-from stackviz_deployer.store.files import explained
+from stackviz_deployer.store.files import FULL, explained
 
 log = Logger()
 
@@ -48,6 +48,7 @@ class DiskProbe(Service):
         self._running: Deferred[Any] | None = None
         self._room: tuple[int, int] = (0, 0)
         self._reasons: tuple[str, ...] = ()
+        self._failed: StoreError | None = None
 
     def startService(self) -> None:
         """Begin; the first probe is at once."""
@@ -66,13 +67,24 @@ class DiskProbe(Service):
         free, total = self._room
         return {"free_bytes": free, "total_bytes": total, "reasons": list(self._reasons)}
 
+    def check(self) -> None:
+        """Raise StoreError when the last probe could not write: what would have to be stored is not begun.
+
+        Want of descriptors does not count: it may be over in a moment, and who meets it says so.
+        """
+        if self._failed is not None:  # a new one: what is raised keeps the frames that it passed
+            raise StoreError(self._failed.message, reason=self._failed.reason)
+
     async def _probe(self) -> None:
         reasons = []
+        failed: StoreError | None = None
         for look in (self._look_at_disk, self._look_at_database):
             try:
                 await look()
             except StoreError as error:
                 reasons.append(error.message)
+                if failed is None and not isinstance(error, OutOfFilesError):
+                    failed = error
             except Exception:  # noqa: BLE001 - a probe that fails must not be the last
                 log.failure("probing the store")
         for reason in reasons:
@@ -80,14 +92,16 @@ class DiskProbe(Service):
                 log.error("the store fails: {reason}", reason=reason)
         if self._reasons and not reasons:
             log.info("the store works again")
-        self._reasons = tuple(reasons)
+        self._reasons, self._failed = tuple(reasons), failed
 
     async def _look_at_disk(self) -> None:
         self._room = await self._in_thread(_room, self._state_dir)
         free, total = self._room
         await self._in_thread(_write, (self._state_dir / "tmp", self._state_dir / "blobs" / "00"))
         if free < min(LOW_BYTES, int(total * LOW_SHARE)):
-            raise StoreError(f"{self._state_dir}: only {free} bytes are left on the disk; make room")
+            raise StoreError(
+                f"{self._state_dir}: only {free} bytes are left on the disk; make room", reason=FULL
+            )
 
     async def _look_at_database(self) -> None:
         await self._database.write(_nothing)

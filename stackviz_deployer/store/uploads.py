@@ -50,8 +50,19 @@ class InThread(Protocol):
 class UploadStore(Service):
     """interfaces.Uploads in a directory."""
 
-    def __init__(self, state_dir: Path, in_thread: InThread, *, upload_bytes: int) -> None:
-        """``in_thread``: started before this and stopped after it; ``upload_bytes``: of the largest."""
+    def __init__(
+        self,
+        state_dir: Path,
+        in_thread: InThread,
+        *,
+        upload_bytes: int,
+        writable: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``in_thread``: started before this and stopped after it; ``upload_bytes``: of the largest.
+
+        ``writable`` raises StoreError while it is known that nothing can be stored.
+        """
+        self._writable = writable
         self._root = state_dir / "uploads"
         self._in_thread = in_thread
         self._max_bytes = KEPT * upload_bytes
@@ -79,6 +90,7 @@ class UploadStore(Service):
 
     def begin(self, producer: IPushProducer | None, failed: Callable[[StoreError], None]) -> Intake:
         """As in interfaces.Uploads."""
+        self._writable()
         if len(self._coming) >= AT_ONCE or sum(self._kept.values()) >= self._max_bytes:
             raise TooManyUploadsError("too many uploads are on their way or wait to be read; try again later")
         intake = Intake(self._root / (str(uuid4()) + _PART), self._in_thread, producer, failed)

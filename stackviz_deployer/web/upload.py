@@ -64,7 +64,7 @@ class Reception:
         """Let the body of ``request`` come in from ``producer``; only its headers are here.
 
         ``failed`` is told when the disk fails.  Raises ForeignOriginError,
-        RequestTooLargeError, RateLimitedError, TooManyUploadsError.
+        RequestTooLargeError, RateLimitedError, TooManyUploadsError, StoreError.
         """
         refuse_foreign(request)
         if length is not None:

@@ -86,9 +86,14 @@ class StatusTableTests(SynchronousTestCase):
         ours = {
             kind
             for _, kind in inspect.getmembers(errors, inspect.isclass)
-            if issubclass(kind, errors.StackvizError)
+            if issubclass(kind, errors.StackvizError) and "code" in vars(kind)
         }
         self.assertEqual(ours - set(STATUSES), set())
+
+    def test_when_to_come_back_is_told_with_each_429_and_503(self) -> None:
+        """As README says; RateLimitedError's is its instances' own."""
+        told = {kind for kind in STATUSES if hasattr(kind, "retry_after_s")} | {errors.RateLimitedError}
+        self.assertEqual(told, {kind for kind, status in STATUSES.items() if status in (429, 503)})
 
     def test_codes_are_distinct(self) -> None:
         codes = [kind.code for kind in STATUSES]
