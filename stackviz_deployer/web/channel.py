@@ -165,9 +165,13 @@ class LimitedChannel(HTTPChannel):
     def requestDone(self, request: LimitedRequest) -> None:
         super().requestDone(request)
         if self.persistent and not (self._handlingRequest or self._in_head or self._over):
-            self._idle = True
-            self.site.idle[self] = None
-            self.setTimeout(IDLE_S)
+            self._wait_for_next()
+
+    def _wait_for_next(self) -> None:
+        self._idle = True
+        self.site.idle.pop(self, None)  # the last of them, for it was in use just now
+        self.site.idle[self] = None
+        self.setTimeout(IDLE_S)
 
     def _begin(self) -> None:
         """The time of a request's head runs from its first byte."""
@@ -224,9 +228,9 @@ class LimitedChannel(HTTPChannel):
         rest = self._send(head, answer.body)
         if rest is None:
             site.counted(answer.route, answer.status, len(answer.body), began_s)
-            self._idle = True
-            self.setTimeout(IDLE_S)
+            self._wait_for_next()
         else:
+            self._begin()  # or it would pass for one that can go, and what comes next for its head
             self._begin_rest().go_on(path, answer, rest, began_s, request_id)
         return True
 
@@ -264,6 +268,11 @@ class LimitedChannel(HTTPChannel):
         self._watch_reader(on=False)
         self.paused = False
         super().resumeProducing()
+        if self.paused:
+            # What was resumed filled the buffer again at once; Twisted, or we, would now listen to a
+            # client of whom nothing is read, and LineReceiver keeps without a bound what comes then.
+            self._networkProducer.pauseProducing()
+            return
         if self._handlingRequest and sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize:
             self._networkProducer.resumeProducing()
         if self._buffer:

@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.errors import TaskExpiredError
-from stackviz_deployer.model import ArtifactId, TaskId
+from stackviz_deployer.model import ArtifactId, Connections, TaskId
 from stackviz_deployer.web.kept import MOST_ARTIFACTS, MOST_BODY, Answer, Kept, Key
 from stackviz_deployer.web.plain import MAX_PLAIN, read
 from stackviz_deployer.web.request import LimitedRequest
@@ -253,12 +253,12 @@ class EndTests(KeptCase):
         client.socket.close()
 
 
-class SlowReaderTests(KeptCase):
-    """What a client does not take at once waits without another copy, and for so long only."""
+class SlowReaderCase(KeptCase):
+    limits = Connections()
 
     def setUp(self) -> None:
         self.clock = task.Clock()
-        self.options = {"reactor": self.clock}
+        self.options = {"reactor": self.clock, "connections": self.limits}
         super().setUp()
 
     def listen(self) -> None:
@@ -283,6 +283,10 @@ class SlowReaderTests(KeptCase):
         self.assertEqual(len(answer.body), len(self.wire))
         return client, answer
 
+
+class SlowReaderTests(SlowReaderCase):
+    """What a client does not take at once waits without another copy, and for so long only."""
+
     async def test_takes_its_time(self) -> None:
         client, answer = await self.stuck()
         client.socket.sendall(get(b"/js/main.js"))
@@ -291,6 +295,22 @@ class SlowReaderTests(KeptCase):
         self.assertEqual(answer.readers, 0)
         self.assertEqual((await deferToThread(client.ask, get(b"/js/main.js")))[0], 200)
         self.assertEqual(self.house.meters.counts["requests,/api/blob/<artifact_id>,2xx"], 3)
+        client.socket.close()
+
+    async def test_takes_longer_than_a_head_may(self) -> None:
+        """A request that came meanwhile has no deadline before it is its turn."""
+        client, answer = await self.stuck()
+        (request,) = self.made
+        client.socket.sendall(get(b"/js/main.js"))
+        for taken in range(150_000, 900_001, 150_000):
+            before = request.sentLength
+            while len(client.got) < taken:
+                await deferToThread(client.more)
+            await self.until(lambda: request.sentLength > before)  # noqa: B023
+            self.clock.advance(15)
+        self.assertEqual((await deferToThread(client.answer))[2], self.wire)
+        self.assertEqual((await deferToThread(client.answer))[2], PAGES["js/main.js"])
+        await self.until(lambda: answer.readers == 0)
         client.socket.close()
 
     async def test_stops(self) -> None:
@@ -312,6 +332,32 @@ class SlowReaderTests(KeptCase):
         await self.until(lambda: answer.readers == 0)
         self.assertLess(self.house.kept.bytes, len(self.wire))
         client.socket.close()
+
+
+class RoomTests(SlowReaderCase):
+    """At the cap, the connection goes that was not used for longest, and none that is in use."""
+
+    limits = Connections(total=2, client=5, events=20)
+
+    async def test_not_whose_answer_is_on_its_way(self) -> None:
+        client, _ = await self.stuck()
+        idle = Client(self.connect())
+        await deferToThread(idle.ask, get(b"/js/main.js"))
+        new = Client(self.connect())
+        self.assertEqual((await deferToThread(new.ask, get(b"/js/main.js")))[0], 200)
+        self.assertEqual((await deferToThread(client.answer))[2], self.wire)
+        for one in (client, idle, new):
+            one.socket.close()
+
+    async def test_not_who_was_answered_from_memory_just_now(self) -> None:
+        first, second = Client(self.connect()), Client(self.connect())
+        for client in (first, second, first):
+            self.assertEqual((await deferToThread(client.ask, get(b"/js/main.js")))[0], 200)
+        new = Client(self.connect())
+        for client in (new, first):
+            self.assertEqual((await deferToThread(client.ask, get(b"/js/main.js")))[0], 200)
+        for client in (first, second, new):
+            client.socket.close()
 
 
 def an_answer(body: int, task_id: str | None = "t") -> Answer:

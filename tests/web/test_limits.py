@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each limit of a connection on both sides, through real sockets; the clock alone is not real."""
 
+import contextlib  # not "suppress" by name: trial takes that in a module for its own
 import json
 import socket
 from typing import Any
@@ -383,6 +384,32 @@ class SlowReaderTests(LimitCase):
         )
         self.clock.advance(31)
         await self.until(lambda: not connections())
+
+    async def test_flood_of_who_reads_a_little(self) -> None:
+        """Each time that something of a large answer is taken the rest goes on, and nothing more is heard."""
+        one = b"GET /js/app.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        self.serve_big()
+        client = self.connect(receive_bytes=4096)
+        client.sendall(one)
+        await self.until(lambda: bool(connections()) and self.waiting())
+        (transport,) = connections()
+
+        def read_and_flood() -> None:
+            client.settimeout(20)
+            left = 400_000
+            while left > 0:
+                left -= len(client.recv(min(left, 65536)))
+            client.settimeout(0.1)
+            with contextlib.suppress(TimeoutError):
+                for _ in range(200):
+                    client.sendall(one * 1000)
+
+        for _ in range(5):
+            await deferToThread(read_and_flood)
+            await self.until(self.waiting)
+            held = len(transport.protocol._buffer) + sum(map(len, transport.protocol._dataBuffer))
+            self.assertLess(held, 200_000)
+        client.close()
 
     async def test_pipeline_with_a_reader(self) -> None:
         one = b"GET /js/app.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
