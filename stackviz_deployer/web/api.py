@@ -168,9 +168,10 @@ class Api:
     @app.route("/blob/<artifact_id>/gzip", methods=["GET"])
     async def stored(self, request: Request, artifact_id: str) -> None:
         artifact = await self._artifact(artifact_id)
-        path = await self._blobs.path(artifact.blob)
-        span = whole(str(path), artifact.blob.size)
-        await self._files.send_stored(request, span, tag=f"{artifact.blob.hash}-gzip")
+        async with self._reading(artifact):
+            path = await self._blobs.path(artifact.blob)
+            span = whole(str(path), artifact.blob.size)
+            await self._files.send_stored(request, span, tag=f"{artifact.blob.hash}-gzip")
 
     @app.route("/blob/<artifact_id>/blocks", methods=["GET"])
     async def blocks(self, request: Request, artifact_id: str) -> None:

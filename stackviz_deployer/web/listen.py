@@ -96,7 +96,8 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    # ctime, for rights that are mended afterwards change no mtime (and what changes that changes both)
+    return found.st_ctime_ns, found.st_ino, found.st_size
 
 
 def _files(description: str) -> list[Path]:

@@ -458,6 +458,7 @@ class BlobTests(StubCase):
             self.assertEqual(reply.header("Content-Disposition"), "attachment")
         head = self.ask("HEAD", "/api/blob/whole/gzip", {})
         self.assertEqual((head.body, head.header("Content-Length")), (b"", str(len(stored))))
+        self.assertEqual(self.house.keeper.uses, [UUID] * 3)
         etag = reply.header("ETag")
         self.assertEqual(etag, f'"{self.blob.hash}-gzip"')
         self.assertEqual(self.get("/api/blob/whole/gzip", If_None_Match=str(etag)).code, 304)

@@ -158,6 +158,18 @@ class TLSTests(SocketCase):
         (self.folder / "cert.pem").write_bytes(new)
         self.assertEqual((await deferToThread(self.ask))[0], ssl.PEM_cert_to_DER_cert(new.decode()))
 
+    async def test_mended_without_a_new_date(self) -> None:
+        """What could not be used is tried again when it is mended, as by chown or ``cp -p``."""
+        certificate = self.folder / "cert.pem"
+        write_certificate(self.folder, 2)
+        new = certificate.read_bytes()
+        certificate.write_bytes(new[::-1])
+        self.assertEqual((await deferToThread(self.ask))[0], self.first)
+        dates = certificate.stat()
+        certificate.write_bytes(new)
+        os.utime(certificate, ns=(dates.st_atime_ns, dates.st_mtime_ns))
+        self.assertEqual((await deferToThread(self.ask))[0], ssl.PEM_cert_to_DER_cert(new.decode()))
+
     def test_unusable_at_start(self) -> None:
         (self.folder / "key.pem").unlink()
         self.assertRaises(ValueError, listening, self.description(), self.house.site, reactor)
