@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 MAX_BYTES = 16 << 10
-"""Of an input: what a parser does wrong it does with little; what costs is test_cost.py's."""
+"""Of an input: what a parser does wrong it does with little; what costs is test_bombs.py's."""
 
 Repair = Callable[[bytearray], None]
 """Puts right what only keeps damage out: checksums."""

@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(__file__).with_name("corpus")
 FIXTURES = ROOT / "tests" / "fixtures"
 LIMIT_S = 2.0
-"""Processor time of one input: the dearest of MAX_BYTES takes a tenth."""
+"""Processor time of one input."""
 DECODED = 4 << 20
 """``max_bytes`` of the requests: bombs are inputs like any other."""
 GLOBS = sorted({glob for scraper in SCRAPERS for glob in scraper.globs})
