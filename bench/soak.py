@@ -268,6 +268,9 @@ def report(
     p99 = waits[int(len(waits) * 0.99)]
     print(f"errors that are no stated limit: {errors}")
     print(f"memory of the daemon: {rss[0] / 1024:.1f} MiB, then {rss[1] / 1024:.1f} ({growth:+.1%}; 2 %)")
+    parts = [warm[n * tenth : (n + 1) * tenth] for n in range(10)]
+    means = (statistics.median(s[1] for s in part) / 1024 for part in parts if part)
+    print("its tenths, MiB:", ", ".join(f"{mib:.1f}" for mib in means))
     print(f"memory of its workers: {workers[0] / 1024:.1f} MiB, then {workers[1] / 1024:.1f}")
     print(f"descriptors: {descriptors[0]:.0f}, then {descriptors[1]:.0f}; most {max(s[2] for s in warm)}")
     print(
