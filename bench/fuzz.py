@@ -109,12 +109,14 @@ class Child:
             with self._atheris.instrument_imports(include=INSTRUMENTED):
                 _import_all()
         from tests.fuzz import mutation
-        from tests.fuzz.targets import TARGETS, clean_up
+        from tests.fuzz.target import clean_up
+        from tests.fuzz.targets import TARGETS
 
         self._target = next(target for target in TARGETS if target.name == self._args.targets[0])
         self._mutated = mutation.mutated
         self._max_bytes = mutation.MAX_BYTES
         self._seeds = list(self._target.corpus().values())
+        self._words = self._target.words()
         try:
             if self._atheris is None:
                 self._without_coverage()
@@ -145,7 +147,7 @@ class Child:
         random = Random(seed)
         if seed % 2 or self._atheris is None:
             seeds = [data, data, random.choice(self._seeds)]
-            return self._mutated(random, seeds, self._target.words, self._target.repair)[:max_size]
+            return self._mutated(random, seeds, self._words, self._target.repair)[:max_size]
         made = bytearray(self._atheris.Mutate(data, max_size))
         if self._target.repair is not None and random.random() < 0.7:
             self._target.repair(made)
@@ -155,7 +157,7 @@ class Child:
         random = Random(self._args.seed)
         end = time.monotonic() + self._args.minutes * 60
         while time.monotonic() < end:
-            self.attempt(self._mutated(random, self._seeds, self._target.words, self._target.repair))
+            self.attempt(self._mutated(random, self._seeds, self._words, self._target.repair))
 
     def attempt(self, data: bytes) -> None:
         """Try one input; a finding is saved, and the search goes on."""

@@ -11,7 +11,8 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fuzz.mutation import mutated
-from tests.fuzz.targets import CORPUS, TARGETS, Target, clean_up
+from tests.fuzz.target import CORPUS, DICTIONARIES, Target, clean_up
+from tests.fuzz.targets import TARGETS
 
 INPUTS = {"subunit_v1": 500, "subunit_v2": 800}
 """Readers that take milliseconds for an input, ..."""
@@ -36,13 +37,20 @@ class HostileTests(SynchronousTestCase):
         folders = {path.name for path in CORPUS.iterdir() if path.is_dir()}
         self.assertEqual(folders, {target.name for target in TARGETS})
 
+    def test_every_dictionary_is_read(self) -> None:
+        there = {path.stem for path in DICTIONARIES.glob("*.dict")}
+        self.assertEqual(there, {name for target in TARGETS for name in target.dictionaries})
+        for target in TARGETS:
+            self.assertGreater(len(target.words()), 4, target.name)
+
     def try_target(self, target: Target) -> None:
         seeds = target.corpus()
         for name, data in seeds.items():
             self.attempt(target, data, name)
         random = Random(int.from_bytes(hashlib.sha256(target.name.encode()).digest()[:8], "big"))
+        words = target.words()
         for number in range(INPUTS.get(target.name, MOST)):
-            data = mutated(random, list(seeds.values()), target.words, target.repair)
+            data = mutated(random, list(seeds.values()), words, target.repair)
             self.attempt(target, data, f"input {number}")
 
 
