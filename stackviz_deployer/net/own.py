@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IListeningPort
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Readers(Protocol):
@@ -18,11 +20,28 @@ class Readers(Protocol):
     def getReaders(self) -> Iterable[Any]: ...
 
 
-def is_own_endpoint(reactor: Readers, address: str, port: int) -> bool:
+def source_towards(ip: IpAddress) -> IpAddress | None:
+    """The address from which this machine would ask ``ip``; None: it has no way there.  Sends nothing."""
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(ip), 9))
+            return ipaddress.ip_address(probe.getsockname()[0])
+    except OSError:
+        return None
+
+
+def is_own_endpoint(
+    reactor: Readers,
+    address: str,
+    port: int,
+    source_of: Callable[[IpAddress], IpAddress | None] = source_towards,
+) -> bool:
     """Whether this process listens at ``address`` (numeric) and ``port``, whatever opened the port.
 
     The reactor is asked at each connection, so that ports handed over by systemd and those of parts
-    that are added later count, too.
+    that are added later count, too.  An address is this machine's own if ``source_of`` says that the
+    machine asks it from that very address.
     """
     ip = _plain(address)
     for reader in reactor.getReaders():
@@ -32,25 +51,12 @@ def is_own_endpoint(reactor: Readers, address: str, port: int) -> bool:
         if not isinstance(place, IPv4Address | IPv6Address) or place.port != port:
             continue
         bound = _plain(place.host)
-        if bound == ip or (bound.is_unspecified and _is_local(ip)):
+        if bound == ip or (bound.is_unspecified and (ip.is_loopback or source_of(ip) == ip)):
             return True
     return False
 
 
-def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _plain(address: str) -> IpAddress:
     """An IPv4-mapped address is the IPv4 address: the kernel connects to that."""
     ip = ipaddress.ip_address(address)
     return getattr(ip, "ipv4_mapped", None) or ip
-
-
-def _is_local(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether the address is one of this machine's: who asks itself does so from the address that it asks."""
-    if ip.is_loopback:
-        return True
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((str(ip), 9))  # sends nothing, only asks for the route
-            return ipaddress.ip_address(probe.getsockname()[0]) == ip
-    except OSError:  # there is no way to it at all
-        return False

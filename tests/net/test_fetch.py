@@ -2,8 +2,8 @@
 """The Fetcher against real sockets: what hostile and broken servers do, and what then happens."""
 
 import gzip
+import ipaddress
 import os
-import socket
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -30,7 +30,7 @@ from stackviz_deployer.errors import (
 from stackviz_deployer.model import Fetched
 from stackviz_deployer.net import agent
 from stackviz_deployer.net.fetch import HttpFetcher
-from stackviz_deployer.net.own import is_own_endpoint
+from stackviz_deployer.net.own import is_own_endpoint, source_towards
 from tests.net.wire import Wire, WireFactory, certificates, reactor
 
 Script = Callable[[Wire, bytes], None]
@@ -487,16 +487,33 @@ class AddressTests(FetchTestCase):
             self.assertEqual(server.connections, [])
 
     async def test_never_itself_by_an_outer_address(self) -> None:
-        """The machine's own, public perhaps, and the daemon listens on all of them."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect(("192.0.2.1", 9))
-            except OSError as error:
-                self.skipTest(f"this machine has no address but its loopback: {error}")
-            outer = probe.getsockname()[0]
+        """One of the machine's own, public perhaps, when the daemon listens on all of them."""
+        own, elsewhere = "198.51.100.7", "192.0.2.1"
+
+        def source_of(_ip: Any) -> Any:  # a machine with one interface, whatever this one has
+            return ipaddress.ip_address(own)
+
         self.serve(lambda wire, head: wire.answer(b"secret"), interface="0.0.0.0")
-        self.assertTrue(is_own_endpoint(reactor, outer, self.port))
-        self.assertTrue(is_own_endpoint(reactor, f"::ffff:{outer}", self.port))
+        for address, expected in (
+            (own, True),
+            (f"::ffff:{own}", True),
+            (elsewhere, False),
+            (f"::ffff:{elsewhere}", False),
+        ):
+            self.assertIs(is_own_endpoint(reactor, address, self.port, source_of), expected, address)
+            self.assertFalse(is_own_endpoint(reactor, address, self.port, lambda _ip: None))
+            self.assertFalse(is_own_endpoint(reactor, address, 1, source_of))
+
+    def test_the_address_from_which_one_asks(self) -> None:
+        """As the kernel says it: an own address is asked from itself, any other is not."""
+        loopback, elsewhere = ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("192.0.2.1")
+        self.assertEqual(source_towards(loopback), loopback)
+        outer = source_towards(elsewhere)
+        self.assertNotEqual(outer, elsewhere)
+        if outer is not None:  # a machine with more than its loopback
+            self.assertEqual(source_towards(outer), outer)
+            self.serve(lambda wire, head: wire.answer(b"secret"), interface="0.0.0.0")
+            self.assertTrue(is_own_endpoint(reactor, str(outer), self.port))
 
     async def test_not_on_the_list(self) -> None:
         self.serve(lambda wire, head: wire.answer(b"x"))
