@@ -245,7 +245,12 @@ def build(config: Config, reactor: Any) -> IService:
     clients = Clients(config.proxies)
     throttle = Throttle(config.rates, clients=clients, clock=reactor, meters=meters)
     reception = Reception(
-        uploads, config.limits.upload_bytes, clients=clients, throttle=throttle, meters=meters
+        uploads,
+        config.limits.upload_bytes,
+        clients=clients,
+        throttle=throttle,
+        clock=reactor,
+        meters=meters,
     )
 
     def probe() -> Mapping[str, Any]:
@@ -370,14 +375,13 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
 
 def fixed_limits() -> dict[str, float]:
     """Those that no key configures, by the names under which they are counted."""
-    from stackviz_deployer.store import uploads  # noqa: PLC0415 - imports the reactor's thread pool
-    from stackviz_deployer.web import admin, channel, request, upload  # noqa: PLC0415 - Klein
+    from stackviz_deployer.web import admin, channel, coming, request  # noqa: PLC0415 - Klein
 
     return {
         "request_head": channel.MAX_HEAD,
         "request_body": request.MAX_BODY,
-        "uploads_of_one_client": upload.CLIENT_COMING,
-        "uploads_at_once": uploads.AT_ONCE,
+        "uploads_of_one_client": coming.CLIENT_COMING,
+        "uploads_at_once": coming.AT_ONCE,
         "admin_attempts": admin.ATTEMPTS,
     }
 

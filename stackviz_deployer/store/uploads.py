@@ -27,8 +27,6 @@ from stackviz_deployer.store.files import explained, fsync_directory, fsync_file
 
 log = Logger()
 
-AT_ONCE = 16
-"""Bodies that come in at a time."""
 KEPT = 16
 """Uploads of the largest size that may wait for their scrape."""
 BATCH = 256 << 10
@@ -91,8 +89,8 @@ class UploadStore(Service):
     def begin(self, producer: IPushProducer | None, failed: Callable[[StoreError], None]) -> Intake:
         """As in interfaces.Uploads."""
         self._writable()
-        if len(self._coming) >= AT_ONCE or sum(self._kept.values()) >= self._max_bytes:
-            raise TooManyUploadsError("too many uploads are on their way or wait to be read; try again later")
+        if sum(self._kept.values()) >= self._max_bytes:
+            raise TooManyUploadsError("too many uploads wait to be read; try again later")
         intake = Intake(self._root / (str(uuid4()) + _PART), self._in_thread, producer, failed)
         self._coming.add(intake)
         intake.ended.addBoth(self._ended, intake)

@@ -111,7 +111,9 @@ class LimitedRequest(Request):
                 self._refuse(wrong_host)
                 return
             try:
-                self._intake = reception.begin(self, self._valve, length, self._refuse)
+                # told from another request, or a thread's: the lines are of this one all the same
+                refuse = partial(self.as_own, self._refuse)
+                self._intake = reception.begin(self, self._valve, length, refuse)
             except StackvizError as error:
                 self._refuse(error)
             else:
@@ -357,7 +359,7 @@ class LimitedRequest(Request):
         if isinstance(error, RequestTooLargeError):
             sent = site.reception.addressed(self.method, self.path)
             site.meters.count("limit_hits", limit="limits.upload_bytes" if sent else "request_body")
-        log.info("a body was refused: {code}", code=error.code)
+        log.debug("a body was refused: {code}", code=error.code)
         self.requestHeaders.removeHeader(b"Expect")  # or the channel would ask for the body
         self.clientproto = b"HTTP/1.1"
         body = fail(self, error)

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Protocol, cast
 
 from multipart import parse_options_header  # type: ignore[import-untyped]  # annotated, without py.typed
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.web.server import Request
 
 from stackviz_deployer.errors import (
@@ -19,17 +18,15 @@ from stackviz_deployer.errors import (
     UnsupportedMediaTypeError,
 )
 from stackviz_deployer.interfaces import Intake, Meters, Tasks, Uploads
-from stackviz_deployer.model import Submitted, Upload
+from stackviz_deployer.model import Submitted
 from stackviz_deployer.web.body import header, refuse_foreign
 from stackviz_deployer.web.clients import Clients
-from stackviz_deployer.web.places import Places
+from stackviz_deployer.web.coming import Coming, Placed
 from stackviz_deployer.web.throttle import Throttle
 
 PATH = b"/api/upload"
 WHOLE_S = 1800.0
 """For a body to come in whole: 256 MiB at 1.2 Mbit/s.  The places are few."""
-CLIENT_COMING = 4
-"""Uploads that one client may have on their way at once; the places are 16."""
 MAX_NAME = 255
 """Characters of ``?name=``."""
 MAX_BOUNDARY = 200
@@ -40,13 +37,20 @@ class Reception:
     """Where uploads go, and how large one may be."""
 
     def __init__(
-        self, uploads: Uploads, upload_bytes: int, *, clients: Clients, throttle: Throttle, meters: Meters
+        self,
+        uploads: Uploads,
+        upload_bytes: int,
+        *,
+        clients: Clients,
+        throttle: Throttle,
+        clock: IReactorTime,
+        meters: Meters,
     ) -> None:
         self._uploads = uploads
         self._clients = clients
         self._throttle = throttle
         self._meters = meters
-        self._places = Places(sys.maxsize, CLIENT_COMING)
+        self.coming = Coming(clock, meters)
         self.max_bytes = upload_bytes
 
     @staticmethod
@@ -63,26 +67,29 @@ class Reception:
     ) -> Intake:
         """Let the body of ``request`` come in from ``producer``; only its headers are here.
 
-        ``failed`` is told when the disk fails.  Raises ForeignOriginError,
-        RequestTooLargeError, RateLimitedError, TooManyUploadsError, StoreError.
+        ``failed`` is told when the disk fails, or when this has to give way (coming.py).  Raises
+        ForeignOriginError, RequestTooLargeError, RateLimitedError, TooManyUploadsError, StoreError.
         """
         refuse_foreign(request)
         if length is not None:
             self.check(length)
+        return self._admit(request, producer, failed)
+
+    def _admit(
+        self, request: Request, producer: IPushProducer | None, failed: Callable[[StackvizError], None]
+    ) -> Placed:
         client = self._clients.of(request)
-        if self._places.full(client) is not None:
-            self._meters.count("limit_hits", limit="uploads_of_one_client")
-            raise TooManyUploadsError(
-                f"your address sends {CLIENT_COMING} files already; send this when one of them is through"
-            )
+        self.coming.check_share(client)
         self._throttle.take("upload", request)
+        giving_way = self.coming.giving_way(client)
         try:
             intake = self._uploads.begin(producer, failed)
         except TooManyUploadsError:
             self._meters.count("limit_hits", limit="uploads_at_once")
             raise
-        self._places.take(client)
-        return _Placed(intake, lambda: self._places.leave(client))
+        if giving_way is not None:
+            giving_way.give_way()
+        return self.coming.place(client, intake, failed)
 
     def check(self, size: int) -> None:
         """Raise RequestTooLargeError when a body has as many bytes."""
@@ -116,38 +123,9 @@ class Reception:
         if taken is not None:
             return taken
         # a request line of another form (http://host/api/upload): what came is small, and in memory
-        self._throttle.take("upload", request)
-        intake = self._uploads.begin(None, lambda _error: None)
+        intake = self._admit(request, None, lambda _error: None)
         intake.write(request.content.read() if request.content else b"")
         return intake
-
-
-class _Placed:
-    """An Intake that gives its client's place back at its end."""
-
-    def __init__(self, intake: Intake, leave: Callable[[], None]) -> None:
-        self._intake = intake
-        self._leave: Callable[[], None] | None = leave
-        self.write = intake.write
-
-    @property
-    def size(self) -> int:
-        return self._intake.size
-
-    async def finish(self, *, name: str | None, boundary: str | None) -> Upload:
-        try:
-            return await self._intake.finish(name=name, boundary=boundary)
-        finally:
-            self._end()
-
-    def abandon(self) -> None:
-        self._intake.abandon()
-        self._end()
-
-    def _end(self) -> None:
-        if self._leave is not None:
-            leave, self._leave = self._leave, None
-            leave()
 
 
 class Receiving(Protocol):

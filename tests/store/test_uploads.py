@@ -166,15 +166,6 @@ class UploadStoreTests(SynchronousTestCase):
         self.assertEqual([type(error) for error in self.failures], [StoreError])
         self.assertFalse(self.producer.paused)
 
-    def test_too_many_at_once(self):
-        coming = [self.begin() for _ in range(uploads.AT_ONCE)]
-        self.assertRaises(TooManyUploadsError, self.begin)
-        coming[0].abandon()
-        self.finish(coming[1])
-        self.begin()
-        self.begin()
-        self.assertRaises(TooManyUploadsError, self.begin)
-
     def test_too_much_waits(self):
         kept = [self.kept(bytes(1000)) for _ in range(uploads.KEPT)]
         self.assertRaises(TooManyUploadsError, self.begin)

@@ -123,9 +123,15 @@ class House:
         self.kept = more.setdefault("kept", Kept())
         clients = more.setdefault("clients", Clients())
         connections = more.setdefault("connections", Connections())
-        throttle = Throttle(rates, clients=clients, clock=more.get("reactor", clock), meters=self.meters)
-        reception = Reception(
-            self.uploads, UPLOAD_BYTES, clients=clients, throttle=throttle, meters=self.meters
+        limits_clock = more.get("reactor", clock)
+        throttle = Throttle(rates, clients=clients, clock=limits_clock, meters=self.meters)
+        self.reception = reception = Reception(
+            self.uploads,
+            UPLOAD_BYTES,
+            clients=clients,
+            throttle=throttle,
+            clock=limits_clock,
+            meters=self.meters,
         )
         self.api = api = Api(
             lookup=self.lookup,

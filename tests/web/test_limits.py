@@ -17,10 +17,10 @@ from stackviz_deployer.errors import RateLimitedError
 from stackviz_deployer.model import Connections, Rates, TaskState
 from stackviz_deployer.web.channel import IDLE_S, MAX_FIELDS, MAX_HEAD
 from stackviz_deployer.web.clients import Clients
+from stackviz_deployer.web.coming import CLIENT_COMING
 from stackviz_deployer.web.headers import PAGE_POLICY
 from stackviz_deployer.web.static import StaticFile
 from stackviz_deployer.web.throttle import MAX_CLIENTS
-from stackviz_deployer.web.upload import CLIENT_COMING
 from tests.web.door import SocketCase, StubCase, connections, split
 from tests.web.fakes import PAGES, UUID, a_task
 
@@ -649,4 +649,4 @@ class ShareTests(LimitCase):
         for client in held:
             client.sendall(b"x" * 100)
             self.assertEqual(split(await deferToThread(read_all, client))[0], 202)
-        self.assertEqual(self.house.api._reception._places.taken, 0)
+        self.assertEqual(len(self.house.reception.coming), 0)

@@ -10,6 +10,7 @@ from twisted.internet.threads import deferToThread
 
 from stackviz_deployer.errors import QueueFullError, StoreError
 from stackviz_deployer.store import uploads
+from stackviz_deployer.web import coming
 from stackviz_deployer.web import upload as door
 from stackviz_deployer.web.channel import MAX_DRAINED
 from stackviz_deployer.web.request import MAX_BODY
@@ -180,7 +181,7 @@ class RefusedTests(UploadCase):
         self.assertEqual(code, 405)
 
     async def test_too_many(self) -> None:
-        self.patch(uploads, "AT_ONCE", 1)
+        self.patch(coming, "AT_ONCE", 1)
         first = self.connect()
         first.sendall(post(b"x" * 300_000, length=400_000))
         await self.until(lambda: len(self.there()) == 1)
