@@ -144,25 +144,46 @@ class TaskStore(Protocol):
         """
 
     async def claim(self) -> Task | None:
-        """The oldest queued task, now pending."""
+        """The oldest queued task, now pending; for a store that one process has for itself."""
+
+    async def begin(self, task_id: TaskId, owner: str) -> Task | None:
+        """Queued -> pending, or taken over from the node that had it, which may record nothing any more.
+
+        Whoever has it already is given it again, and no start is counted: the first answer may
+        have been lost.  None when there is nothing to begin: it has ended, is unknown, or was
+        begun too often and ends by this in error.
+        """
+
+    async def waiting(self, most: int) -> Sequence[tuple[TaskId, TaskState]]:
+        """Queued and pending tasks, the oldest first, no more than ``most``."""
 
     async def finish(
         self,
-        task_id: TaskId,
+        begun: Task,
         job: Job,
         artifacts: Sequence[tuple[ParsedArtifact, BlobRef]],
         warnings: Sequence[str],
     ) -> Task:
-        """Record the artifacts and make the task finished, in one transaction."""
+        """Record the artifacts and make the task finished, in one transaction.
 
-    async def fail(self, task_id: TaskId, *, code: str, message: str) -> Task:
-        """Pending or queued -> error; the URL is free again."""
+        ``begun``: as ``claim`` or ``begin`` gave it.  Asked again it answers the same.  Raises
+        TaskFailedError, and keeps nothing, when the task has ended otherwise or was taken over.
+        """
+
+    async def fail(self, begun: Task, *, code: str, message: str) -> Task:
+        """Pending -> error; the URL is free again.  A task that has ended stays as it is.
+
+        Raises TaskFailedError when the task was taken over.
+        """
 
     async def cancel(self, task_id: TaskId) -> Task:
         """Pending or queued -> cancelled; the URL is free again."""
 
-    async def release(self, task_id: TaskId) -> None:
-        """Pending -> queued, in its old place; this start does not count: the daemon stops on purpose."""
+    async def release(self, begun: Task) -> None:
+        """Pending -> queued, in its old place; this start does not count: the daemon stops on purpose.
+
+        A task that has ended or was taken over stays as it is.
+        """
 
     async def live(self, url: str) -> Task | None:
         """The task that holds ``url`` (of a directory, with its final slash), if there is one."""

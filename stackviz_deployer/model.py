@@ -149,6 +149,10 @@ class Task:
     created_ms: int
     started_ms: int | None = None
     finished_ms: int | None = None
+    attempt: int = 0
+    """How often it was begun; who began it last, with this number, alone may record its end."""
+    owner: str | None = None
+    """The node that works on it, or did last; None without a cluster."""
     progress: Progress | None = None
     """Only while pending, and only of tasks that this process works on."""
     warnings: tuple[str, ...] = ()

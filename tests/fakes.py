@@ -238,13 +238,36 @@ class MemoryTaskStore:
         await given(self.failing.get("claim"))
         for task in self.tasks.values():
             if task.state is TaskState.QUEUED:
-                return self._set(task.id, state=TaskState.PENDING, started_ms=self._now())
+                return self._start(task, None)
         return None
 
-    async def finish(self, task_id, job, artifacts, warnings):
+    async def begin(self, task_id, owner):
+        await given(self.failing.get("begin"))
+        task = self.tasks.get(task_id)
+        if task is None or not task.state.working:
+            return None
+        if task.state is TaskState.PENDING and task.owner == owner:
+            return task
+        return self._start(task, owner)
+
+    def _start(self, task, owner):
+        return self._set(
+            task.id,
+            state=TaskState.PENDING,
+            started_ms=self._now(),
+            attempt=task.attempt + 1,
+            owner=owner,
+        )
+
+    async def waiting(self, most):
+        await given(self.failing.get("waiting"))
+        return tuple((task.id, task.state) for task in self.tasks.values() if task.state.working)[:most]
+
+    async def finish(self, begun, job, artifacts, warnings):
         await given(self.failing.get("finish"))
-        if self.tasks[task_id].state is not TaskState.PENDING:
-            raise TaskFailedError("not pending")
+        task_id = begun.id
+        if not self._theirs(begun):
+            raise TaskFailedError("not pending, or begun anew")
         self.kept[task_id] = [
             Artifact(
                 id=ArtifactId(f"{task_id}-{number}"),
@@ -263,18 +286,24 @@ class MemoryTaskStore:
             task_id, state=TaskState.FINISHED, job=job, warnings=tuple(warnings), finished_ms=self._now()
         )
 
-    async def fail(self, task_id, *, code, message):
+    async def fail(self, begun, *, code, message):
         await given(self.failing.get("fail"))
-        return self._end(task_id, TaskState.ERROR, error=code, message=message)
+        if self.tasks[begun.id].state.working and not self._theirs(begun):
+            raise TaskFailedError("begun anew")
+        return self._end(begun.id, TaskState.ERROR, error=code, message=message)
 
     async def cancel(self, task_id):
         await given(self.failing.get("cancel"))
         return self._end(task_id, TaskState.CANCELLED)
 
-    async def release(self, task_id):
+    async def release(self, begun):
         await given(self.failing.get("release"))
-        if self.tasks[task_id].state is TaskState.PENDING:
-            self._set(task_id, state=TaskState.QUEUED, started_ms=None)
+        if self._theirs(begun):
+            self._set(begun.id, state=TaskState.QUEUED, started_ms=None, owner=None)
+
+    def _theirs(self, begun):
+        task = self.tasks[begun.id]
+        return task.state is TaskState.PENDING and task.attempt == begun.attempt
 
     async def live(self, url):
         await given(self.failing.get("live"))

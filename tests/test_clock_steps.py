@@ -67,8 +67,8 @@ class KeptTests(StoreTestCase):
 
     async def finished(self, n: int) -> Task:
         task, _ = await self.store.create(a_job(n), cancel_hash="0", force=True, queue_limit=10)
-        await self.store.claim()
-        return await self.store.finish(task.id, task.job, [(a_parsed(), a_blob(n))], [])
+        begun = await self.store.claim()
+        return await self.store.finish(begun, task.job, [(a_parsed(), a_blob(n))], [])
 
     async def test_the_clock_was_ahead_until_the_restart(self) -> None:
         self.run_at(100 * DAY_MS)
@@ -111,7 +111,7 @@ class KeptTests(StoreTestCase):
         task = await store.claim()
         assert task is not None
         self.assertEqual(task.started_ms, task.created_ms)
-        self.assertEqual((await store.fail(task.id, code="x", message="x")).finished_ms, task.started_ms)
+        self.assertEqual((await store.fail(task, code="x", message="x")).finished_ms, task.started_ms)
 
 
 class StepTests(TestCase):

@@ -154,7 +154,7 @@ class JobQueue(Service):
         for one in list(self._running.values()):
             log.info("{task} is left for the next start", task=one.task.id)
             one.drop()
-            self._background.spawn(self._store.release(one.task.id), f"releasing task {one.task.id}")
+            self._background.spawn(self._store.release(one.task), f"releasing task {one.task.id}")
         if not await self._background.end(self._clock, END_S):
             log.error("some work of the queue does not end; left behind")
 
@@ -343,8 +343,8 @@ class JobQueue(Service):
             self._discard(ended)
             self._watchers.tell(ended)
 
-    async def _record(self, task_id: TaskId, outcome: Outcome) -> Task:
-        task = await self._store.finish(task_id, outcome.job, outcome.artifacts, outcome.warnings)
+    async def _record(self, begun: Task, outcome: Outcome) -> Task:
+        task = await self._store.finish(begun, outcome.job, outcome.artifacts, outcome.warnings)
         self._settled(blob.hash for _, blob in outcome.artifacts)
         self._meters.count("stored_bytes", sum(blob.size for _, blob in outcome.artifacts))
         return task
@@ -363,12 +363,12 @@ class JobQueue(Service):
             outcome = await self._pipeline.run(task, partial(self._progressed, running))
             return await self._stubborn(
                 "recording results",
-                partial(self._record, task.id, outcome),
+                partial(self._record, task, outcome),
                 tries=RECORD_TRIES,
             )
         except CancelledError:
             raise
-        except TaskFailedError:  # cancelled in the store, while the results were on their way there
+        except TaskFailedError:  # cancelled or taken over, while the results were on their way
             return None
         except StoreError as error:  # its message is for the operator: it names paths
             log.failure("{task} cannot be stored", task=task.id)
@@ -381,10 +381,14 @@ class JobQueue(Service):
                 task, InternalError.code, "the daemon failed on this job; its log says why"
             )
 
-    async def _fail(self, task: Task, code: str, message: str) -> Task:
-        return await self._stubborn(
-            "recording failures", partial(self._store.fail, task.id, code=code, message=message)
-        )
+    async def _fail(self, task: Task, code: str, message: str) -> Task | None:
+        """The task as it ended; None when another works on it now."""
+        try:
+            return await self._stubborn(
+                "recording failures", partial(self._store.fail, task, code=code, message=message)
+            )
+        except TaskFailedError:
+            return None
 
     def _progressed(self, running: _Running, progress: Progress) -> None:
         running.progress = progress

@@ -45,7 +45,10 @@ _STOPPED_TOO_OFTEN = (
 LOOKED_THROUGH = 200
 """Tasks that ``recent`` looks at."""
 
-_COLUMNS = "id, url, job, state, message, error, created_ms, started_ms, finished_ms, warnings"
+_COLUMNS = (
+    "id, url, job, state, message, error, created_ms, started_ms, finished_ms, warnings, attempts, owner"
+)
+_STATE, _OWNER = (_COLUMNS.split(", ").index(name) for name in ("state", "owner"))
 _SELECT = f"SELECT {_COLUMNS} FROM tasks "  # noqa: S608 - a constant
 _AMONG_THE_LAST = """
     WHERE seq IN (
@@ -98,31 +101,57 @@ def claim(txn: sqlite3.Cursor, now_ms: int) -> Task | None:
     One whose row cannot be read ends in error: it must not hold up those behind it.
     """
     while row := txn.execute(_SELECT + "WHERE state = 'queued' ORDER BY seq LIMIT 1").fetchone():
-        try:
-            task_of_row(row)
-        except StoreError:
-            txn.execute(
-                """
-                UPDATE tasks SET state = 'error', error = ?, message = ?, finished_ms = ?, live_url = NULL
-                WHERE id = ?
-                """,
-                (InternalError.code, "what was noted of this task cannot be read", now_ms, row[0]),
-            )
-            continue
+        if (task := _start(txn, row, None, now_ms)) is not None:
+            return task
+    return None
+
+
+def begin(txn: sqlite3.Cursor, task_id: TaskId, owner: str, now_ms: int) -> Task | None:
+    """Make a queued task pending, or take over a pending one, and count the start.
+
+    ``owner`` that has it already is given it as it is.  One that was begun MAX_STARTS times ends
+    in error, as does one whose row cannot be read.  None when there is nothing to begin.
+    """
+    row = txn.execute(
+        _SELECT + "WHERE id = ? AND state IN ('queued', 'pending')",
+        (task_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    if row[_STATE] == TaskState.PENDING and row[_OWNER] == owner:
+        return task_of_row(row)
+    if _give_up(txn, now_ms, task_id):
+        return None
+    return _start(txn, row, owner, now_ms)
+
+
+def _start(txn: sqlite3.Cursor, row: Sequence[Any], owner: str | None, now_ms: int) -> Task | None:
+    task_id = TaskId(row[0])
+    try:
+        task_of_row(row)
+    except StoreError:
         txn.execute(
             """
-            UPDATE tasks SET state = 'pending', started_ms = MAX(?, created_ms), attempts = attempts + 1
+            UPDATE tasks SET state = 'error', error = ?, message = ?, finished_ms = ?, live_url = NULL
             WHERE id = ?
             """,
-            (now_ms, row[0]),
+            (InternalError.code, "what was noted of this task cannot be read", now_ms, task_id),
         )
-        return one(txn, row[0])
-    return None
+        return None
+    txn.execute(
+        """
+        UPDATE tasks
+        SET state = 'pending', started_ms = MAX(?, created_ms), attempts = attempts + 1, owner = ?
+        WHERE id = ?
+        """,
+        (now_ms, owner, task_id),
+    )
+    return one(txn, task_id)
 
 
 def finish(
     txn: sqlite3.Cursor,
-    task_id: TaskId,
+    begun: Task,
     job: Job,
     artifacts: Sequence[tuple[ParsedArtifact, BlobRef]],
     warnings: Sequence[str],
@@ -134,12 +163,16 @@ def finish(
 
     ``used_ms``: now by the clock of retention (None: the same).
 
-    Raises TaskFailedError, and keeps nothing, when the task is not pending any more: it was
-    cancelled meanwhile, or has ended.
+    What this start finished before stays as it was recorded: the answer may have been lost.
+    Raises TaskFailedError, and keeps nothing, when the task is not pending any more, because it
+    was cancelled meanwhile or has ended, or when it was begun anew.
     """
-    task = one(txn, task_id)
+    task = one(txn, begun.id)
+    if task.attempt == begun.attempt and task.state is TaskState.FINISHED:
+        return task
     if task.state is not TaskState.PENDING:
         raise TaskFailedError(f"the result of this scrape is not kept, because the task is {task.state}")
+    _check_start(task, begun)
     txn.execute(
         """
         UPDATE tasks
@@ -151,11 +184,31 @@ def finish(
             json.dumps(list(warnings)),
             now_ms,
             now_ms if used_ms is None else used_ms,
-            task_id,
+            task.id,
         ),
     )
-    artifact_rows.add(txn, task_id, artifacts)
-    return one(txn, task_id)
+    artifact_rows.add(txn, task.id, artifacts)
+    return one(txn, task.id)
+
+
+def fail(txn: sqlite3.Cursor, begun: Task, *, error: str, message: str, now_ms: int) -> Task:
+    """Pending -> error, the URL is free again.  A task that has ended stays as it is.
+
+    Raises TaskFailedError when the task was begun anew, or waits for it.
+    """
+    task = one(txn, begun.id)
+    if not task.state.working:
+        return task
+    _check_start(task, begun)
+    return end_badly(txn, task.id, TaskState.ERROR, now_ms, error=error, message=message)
+
+
+def _check_start(task: Task, begun: Task) -> None:
+    if task.state is not TaskState.PENDING or task.attempt != begun.attempt:
+        raise TaskFailedError(
+            f"the outcome of start {begun.attempt} of this scrape is not kept, because the task was given"
+            f" to another worker ({task.state}, start {task.attempt})"
+        )
 
 
 def end_badly(
@@ -183,14 +236,14 @@ def end_badly(
     return one(txn, task_id)
 
 
-def release(txn: sqlite3.Cursor, task_id: TaskId) -> None:
-    """Pending -> queued, in the old place; the start does not count.  Else the task stays as it is."""
+def release(txn: sqlite3.Cursor, begun: Task) -> None:
+    """Pending -> queued, in the old place; the start is forgiven.  Else the task stays as it is."""
     txn.execute(
         """
-        UPDATE tasks SET state = 'queued', started_ms = NULL, attempts = attempts - 1
-        WHERE id = ? AND state = 'pending'
+        UPDATE tasks SET state = 'queued', started_ms = NULL, owner = NULL, forgiven = forgiven + 1
+        WHERE id = ? AND state = 'pending' AND attempts = ?
         """,
-        (task_id,),
+        (begun.id, begun.attempt),
     )
 
 
@@ -206,21 +259,38 @@ def requeue(txn: sqlite3.Cursor, now_ms: int) -> int:
     Those that were begun MAX_STARTS times already end in error with WorkerDiedError's code
     instead: most likely it is they that take the daemon down.
     """
+    _give_up(txn, now_ms)
+    txn.execute("UPDATE tasks SET state = 'queued', started_ms = NULL, owner = NULL WHERE state = 'pending'")
+    return txn.rowcount
+
+
+def _give_up(txn: sqlite3.Cursor, now_ms: int, task_id: TaskId | None = None) -> int:
+    """Pending tasks (``task_id``: that one alone) that were begun MAX_STARTS times -> error; how many."""
+    which = "" if task_id is None else " AND id = ?"
     txn.execute(
-        """
+        f"""
         UPDATE tasks
         SET state = 'error', error = ?, message = ?, finished_ms = MAX(?, started_ms), live_url = NULL
-        WHERE state = 'pending' AND attempts >= ?
-        """,
+        WHERE state = 'pending' AND attempts - forgiven >= ?{which}
+        """,  # noqa: S608 - constants
         (
             WorkerDiedError.code,
             _STOPPED_TOO_OFTEN,
             now_ms,
             MAX_STARTS,
+            *([] if task_id is None else [task_id]),
         ),
     )
-    txn.execute("UPDATE tasks SET state = 'queued', started_ms = NULL WHERE state = 'pending'")
     return txn.rowcount
+
+
+def waiting(txn: sqlite3.Cursor, most: int) -> tuple[tuple[TaskId, TaskState], ...]:
+    """Queued and pending tasks, the oldest first."""
+    rows = txn.execute(
+        "SELECT id, state FROM tasks WHERE state IN ('queued', 'pending') ORDER BY seq LIMIT ?",
+        (most,),
+    )
+    return tuple((TaskId(row[0]), TaskState(row[1])) for row in rows.fetchall())
 
 
 def one(txn: sqlite3.Cursor, task_id: TaskId) -> Task:
@@ -282,6 +352,8 @@ def task_of_row(row: Sequence[Any]) -> Task:
             started_ms=row[7],
             finished_ms=row[8],
             warnings=tuple(json.loads(row[9])),
+            attempt=row[10],
+            owner=row[11],
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"task {row[0]} in the database cannot be read ({error!r})") from error
@@ -316,9 +388,17 @@ class SqliteTaskStore:
         """See ``claim``."""
         return await self._database.write(claim, self._clock())
 
+    async def begin(self, task_id: TaskId, owner: str) -> Task | None:
+        """See ``begin``."""
+        return await self._database.write(begin, task_id, owner, self._clock())
+
+    async def waiting(self, most: int) -> Sequence[tuple[TaskId, TaskState]]:
+        """See ``waiting``."""
+        return await self._database.read(waiting, most)
+
     async def finish(
         self,
-        task_id: TaskId,
+        begun: Task,
         job: Job,
         artifacts: Sequence[tuple[ParsedArtifact, BlobRef]],
         warnings: Sequence[str],
@@ -326,7 +406,7 @@ class SqliteTaskStore:
         """See ``finish``."""
         return await self._database.write(
             finish,
-            task_id,
+            begun,
             job,
             artifacts,
             warnings,
@@ -334,19 +414,17 @@ class SqliteTaskStore:
             used_ms=self._kept_clock(),
         )
 
-    async def fail(self, task_id: TaskId, *, code: str, message: str) -> Task:
-        """See ``end_badly``."""
-        return await self._database.write(
-            end_badly, task_id, TaskState.ERROR, self._clock(), error=code, message=message
-        )
+    async def fail(self, begun: Task, *, code: str, message: str) -> Task:
+        """See ``fail``."""
+        return await self._database.write(fail, begun, error=code, message=message, now_ms=self._clock())
 
     async def cancel(self, task_id: TaskId) -> Task:
         """See ``end_badly``."""
         return await self._database.write(end_badly, task_id, TaskState.CANCELLED, self._clock())
 
-    async def release(self, task_id: TaskId) -> None:
+    async def release(self, begun: Task) -> None:
         """See ``release``."""
-        await self._database.write(release, task_id)
+        await self._database.write(release, begun)
 
     async def live(self, url: str) -> Task | None:
         """See ``live``."""

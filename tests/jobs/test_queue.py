@@ -393,6 +393,22 @@ class CancelTests(QueueTestCase):
         self.assertEqual(self.queue.health()["running"], 0)
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def test_taken_over(self):
+        """Whoever works on it now tells how it ends; here it only makes room for the next."""
+        self.start()
+        for outcome in (ParseError("torn"), None):
+            with self.subTest(outcome=outcome):
+                submitted = self.submit(repr(outcome))
+                self.successResultOf(self.ask(self.store.begin(submitted.task.id, "another")))
+                if outcome is None:
+                    self.finish(submitted)
+                else:
+                    self.pipeline.runs[submitted.task.id].errback(outcome)
+                task = self.store.tasks[submitted.task.id]
+                self.assertEqual((task.state, task.owner), (TaskState.PENDING, "another"))
+                self.assertEqual(self.queue.health()["running"], 0)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_the_asker_may_go(self):
         self.start()
         submitted = self.submit()

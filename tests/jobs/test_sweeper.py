@@ -44,12 +44,12 @@ class SweeperTests(StoreTestCase):
 
     async def finished(self, n: int, size: int = 10):
         task, _ = await self.store.create(a_job(n), cancel_hash="0", force=True, queue_limit=10_000)
-        await self.store.claim()
+        begun = await self.store.begin(task.id, "a")
         async with self.files.scratch() as directory:
             path = directory / "file"
             path.write_bytes(b"%09d%s" % (n, b"x" * (size - 9)))
             blob = await self.files.put(path)
-        return await self.store.finish(task.id, task.job, [(a_parsed(), blob)], [])
+        return await self.store.finish(begun, task.job, [(a_parsed(), blob)], [])
 
     async def restart_files(self):
         """What was put is of an earlier process."""

@@ -32,9 +32,9 @@ class RetentionTests(StoreTestCase):
         task, _ = await self.store.create(
             job or a_job(self.count), cancel_hash="0", force=True, queue_limit=10_000
         )
-        await self.store.claim()
+        begun = await self.store.begin(task.id, "a")
         made = [(a_parsed(f"{n}"), a_blob(n)) for n in blobs]
-        return await self.store.finish(task.id, task.job, made, [])
+        return await self.store.finish(begun, task.job, made, [])
 
     async def states(self, *tasks):
         return [(await self.store.get(task.id)).state.value for task in tasks]
@@ -154,7 +154,7 @@ class RetentionTests(StoreTestCase):
         await self.rows.expire(unused_ms=LONG_MS, over_bytes=15, most=5)
         self.clock.now += LONG_MS
         failed, _ = await self.store.create(a_job(99), cancel_hash="0", force=False, queue_limit=5)
-        await self.store.fail(failed.id, code="x", message="x")
+        await self.store.fail(await self.store.begin(failed.id, "a"), code="x", message="x")
         self.assertEqual(await self.rows.forget(ended_ms=LONG_MS * 2, keep=10, most=10), 0)
         self.assertEqual(await self.rows.forget(ended_ms=LONG_MS * 2, keep=4, most=10), 5)  # same moment
         with self.assertRaises(NotFoundError):

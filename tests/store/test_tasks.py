@@ -6,7 +6,7 @@ import uuid
 from twisted.internet.defer import Deferred, gatherResults
 
 from stackviz_deployer.errors import NotFoundError, QueueFullError, StoreError, TaskFailedError
-from stackviz_deployer.model import ArtifactId, Build, Job, TaskId, TaskState
+from stackviz_deployer.model import ArtifactId, Build, Job, Task, TaskId, TaskState
 from stackviz_deployer.store.tasks import LOOKED_THROUGH, MAX_STARTS
 from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
 
@@ -23,8 +23,12 @@ class TaskStoreTests(StoreTestCase):
 
     async def finished(self, job=None, **kw):
         task, _ = await self.create(job, **kw)
-        await self.store.claim()
-        return await self.store.finish(task.id, task.job, [(a_parsed(), a_blob())], [])
+        begun = await self.store.begin(task.id, "a")
+        return await self.store.finish(begun, task.job, [(a_parsed(), a_blob())], [])
+
+    async def begun(self, job=None, *, owner="a"):
+        task, _ = await self.create(job)
+        return await self.store.begin(task.id, owner)
 
     async def test_create(self) -> None:
         job = a_job(change_id=7, voting=False, builds=(Build(url=None, status="FAILURE", finished_ms=5),))
@@ -44,13 +48,15 @@ class TaskStoreTests(StoreTestCase):
             self.store.get(nobody),
             self.store.cancel_hash(nobody),
             self.store.cancel(nobody),
-            self.store.fail(nobody, code="x", message="y"),
-            self.store.finish(nobody, a_job(), [], []),
+            self.store.fail(a_task(nobody), code="x", message="y"),
+            self.store.finish(a_task(nobody), a_job(), [], []),
             self.store.artifact(ArtifactId(nobody)),
         ):
             with self.assertRaises(NotFoundError):
                 await call
         self.assertEqual(await self.store.artifacts(nobody), ())
+        self.assertIs(await self.store.begin(nobody, "a"), None)
+        await self.store.release(a_task(nobody))
 
     async def test_job_without_url(self) -> None:
         with self.assertRaises(ValueError):
@@ -63,8 +69,8 @@ class TaskStoreTests(StoreTestCase):
             for force in (False, True):  # a new result is on its way anyway
                 again, created = await self.create(force=force)
                 self.assertEqual((again.id, created), (first.id, False))
-            await self.store.claim()
-        await self.store.finish(first.id, first.job, [], [])
+            begun = await self.store.begin(first.id, "a")
+        await self.store.finish(begun, first.job, [], [])
         again, created = await self.create()
         self.assertEqual((again.id, created, again.state), (first.id, False, TaskState.FINISHED))
 
@@ -119,7 +125,7 @@ class TaskStoreTests(StoreTestCase):
         claimed = [await self.store.claim() for _ in range(4)]
         self.assertEqual([task and task.id for task in claimed], [*ids, None])
         self.assertEqual(claimed[0].state, TaskState.PENDING)
-        self.assertEqual(claimed[0].started_ms, 1005)
+        self.assertEqual((claimed[0].started_ms, claimed[0].attempt, claimed[0].owner), (1005, 1, None))
 
     async def test_a_spoiled_row_holds_up_nobody(self) -> None:
         for number, spoiled in enumerate(("no JSON", "{}", "[]", "null")):
@@ -141,14 +147,13 @@ class TaskStoreTests(StoreTestCase):
         self.assertEqual(claimed.count(None), 4)
 
     async def test_finish(self) -> None:
-        task, _ = await self.create()
-        await self.store.claim()
+        task = await self.begun()
         job = a_job(status="SUCCESS")
         made = [
             (a_parsed("b", meta={"count": 2}), a_blob(1)),
             (a_parsed("a", primary=False, form=2, meta={}), a_blob(2, blocks=True)),
         ]
-        done = await self.store.finish(task.id, job, made, ["one line was left out"])
+        done = await self.store.finish(task, job, made, ["one line was left out"])
         self.assertEqual(
             (done.state, done.job, done.warnings),
             (TaskState.FINISHED, job, ("one line was left out",)),
@@ -165,75 +170,162 @@ class TaskStoreTests(StoreTestCase):
         self.assertEqual(await self.rows.blob_hashes(), {a_blob(1).hash, a_blob(2).hash})
 
     async def test_finish_too_late(self) -> None:
-        """Cancelled, failed or finished meanwhile: nothing is kept."""
+        """Cancelled or failed meanwhile: nothing is kept."""
         for n, end in enumerate(
             (
-                self.store.cancel,
-                lambda i: self.store.fail(i, code="x", message="y"),
-                lambda i: self.store.finish(i, a_job(), [], []),
+                lambda task: self.store.cancel(task.id),
+                lambda task: self.store.fail(task, code="x", message="y"),
             )
         ):
-            task, _ = await self.create(a_job(n))
-            await self.store.claim()
-            ended = await end(task.id)
+            task = await self.begun(a_job(n))
+            ended = await end(task)
             with self.assertRaises(TaskFailedError):
-                await self.store.finish(task.id, task.job, [(a_parsed(), a_blob())], [])
+                await self.store.finish(task, task.job, [(a_parsed(), a_blob())], [])
             self.assertEqual(await self.store.get(task.id), ended)
             self.assertEqual(await self.store.artifacts(task.id), ())
+
+    async def test_finish_again(self) -> None:
+        """Whoever did not get the answer asks again: the artifacts are there once."""
+        task = await self.begun()
+        made = [(a_parsed(), a_blob())]
+        done = await self.store.finish(task, task.job, made, ["w"])
+        kept = await self.store.artifacts(task.id)
+        self.assertEqual(await self.store.finish(task, task.job, made, ["w"]), done)
+        self.assertEqual(await self.store.artifacts(task.id), kept)
+        self.assertEqual(len(kept), 1)
 
     async def test_finish_needs_claim(self) -> None:
         task, _ = await self.create()
         with self.assertRaises(TaskFailedError):
-            await self.store.finish(task.id, task.job, [], [])
+            await self.store.finish(task, task.job, [], [])
+        with self.assertRaises(TaskFailedError):
+            await self.store.fail(task, code="x", message="y")
+        self.assertEqual(await self.store.get(task.id), task)
+
+    async def test_begin(self) -> None:
+        task, _ = await self.create(a_job(1))
+        begun = await self.store.begin(task.id, "one:1:x")
+        self.assertEqual((begun.id, begun.state, begun.attempt), (task.id, TaskState.PENDING, 1))
+        self.assertEqual((begun.owner, begun.started_ms), ("one:1:x", 1002))
+        self.assertEqual(await self.store.get(task.id), begun)
+        self.assertIs(await self.store.claim(), None)
+        # the answer was lost on its way
+        self.assertEqual(await self.store.begin(task.id, "one:1:x"), begun)
+        await self.store.finish(begun, begun.job, [], [])
+        for ended in (begun.id, (await self.store.cancel((await self.create(a_job(2)))[0].id)).id):
+            self.assertIs(await self.store.begin(ended, "two:2:y"), None)
+
+    async def test_taken_over(self) -> None:
+        """What a node does that is believed to be dead has no effect, whatever it does."""
+        first = await self.begun(owner="one")
+        second = await self.store.begin(first.id, "two")
+        self.assertEqual((second.attempt, second.owner, second.state), (2, "two", TaskState.PENDING))
+        for late in (
+            self.store.finish(first, first.job, [(a_parsed(), a_blob())], []),
+            self.store.fail(first, code="x", message="y"),
+        ):
+            with self.assertRaises(TaskFailedError):
+                await late
+        await self.store.release(first)
+        self.assertEqual(await self.store.get(first.id), second)
+        self.assertEqual(await self.store.artifacts(first.id), ())
+        done = await self.store.finish(second, second.job, [(a_parsed(), a_blob(2))], [])
+        with self.assertRaises(TaskFailedError):
+            await self.store.finish(first, first.job, [(a_parsed(), a_blob())], [])
+        self.assertEqual(
+            (done.owner, [a.blob for a in await self.store.artifacts(first.id)]), ("two", [a_blob(2)])
+        )
+
+    async def test_left_and_begun_by_another(self) -> None:
+        """A release does not make the next start look like the one before."""
+        first = await self.begun(owner="one")
+        await self.store.release(first)
+        self.assertIs((await self.store.get(first.id)).owner, None)
+        second = await self.store.begin(first.id, "two")
+        self.assertNotEqual(second.attempt, first.attempt)
+        await self.store.release(first)  # asked again, since the answer was lost
+        self.assertEqual(await self.store.get(first.id), second)
+
+    async def test_begun_once_by_many(self) -> None:
+        task, _ = await self.create()
+        begun = await gatherResults(
+            [Deferred.fromCoroutine(self.store.begin(task.id, f"node {n}")) for n in range(MAX_STARTS)]
+        )
+        self.assertEqual(sorted(one.attempt for one in begun), list(range(1, MAX_STARTS + 1)))
+        last = max(begun, key=lambda one: one.attempt)
+        self.assertEqual(await self.store.get(task.id), last)
+        self.assertIs(await self.store.begin(task.id, "one more"), None)
+        ended = await self.store.get(task.id)
+        self.assertEqual((ended.state, ended.error), (TaskState.ERROR, "worker-died"))
+
+    async def test_begin_of_a_spoiled_row(self) -> None:
+        task, _ = await self.create()
+        await self.store._database.write(_spoil, task.id, "no JSON")
+        self.assertIs(await self.store.begin(task.id, "a"), None)
+        self.assertEqual((await self.store.counts())["error"], 1)
+
+    async def test_waiting(self) -> None:
+        self.assertEqual(await self.store.waiting(10), ())
+        ids = [(await self.create(a_job(n)))[0].id for n in range(5)]
+        await self.store.begin(ids[1], "a")
+        await self.store.cancel(ids[2])
+        queued, pending = TaskState.QUEUED, TaskState.PENDING
+        wanted = [(ids[0], queued), (ids[1], pending), (ids[3], queued), (ids[4], queued)]
+        self.assertEqual(await self.store.waiting(10), tuple(wanted))
+        self.assertEqual(await self.store.waiting(2), tuple(wanted[:2]))
 
     async def test_finish_is_all_or_nothing(self) -> None:
         """An artifact that cannot be recorded leaves the task pending and no other artifact."""
-        task, _ = await self.create()
-        await self.store.claim()
+        task = await self.begun()
         with self.assertRaises(TypeError):  # a set is not JSON
             await self.store.finish(
-                task.id, task.job, [(a_parsed(), a_blob()), (a_parsed(meta={"x": {1}}), a_blob(2))], []
+                task, task.job, [(a_parsed(), a_blob()), (a_parsed(meta={"x": {1}}), a_blob(2))], []
             )
         self.assertEqual((await self.store.get(task.id)).state, TaskState.PENDING)
         self.assertEqual(await self.store.artifacts(task.id), ())
 
     async def test_fail_and_cancel(self) -> None:
         for n, claim in enumerate((False, True)):
-            for end, state in ((self.store.cancel, "cancelled"), (self.fail_it, "error")):
+            for end, state in ((self.cancel_it, "cancelled"), (self.fail_it, "error")):
                 with self.subTest(claimed=claim, end=state):
                     job = a_job(n * 10 + (state == "error"))
                     task, _ = await self.create(job)
                     if claim:
-                        await self.store.claim()
-                    ended = await end(task.id)
+                        task = await self.store.begin(task.id, "a")
+                    elif end == self.fail_it:
+                        continue
+                    ended = await end(task)
                     self.assertEqual(ended.state, state)
                     self.assertEqual(ended.error, "too-large" if state == "error" else None)
                     self.assertIsNot(ended.finished_ms, None)
                     # both are idempotent, and the first end counts
-                    self.assertEqual(await self.store.cancel(task.id), ended)
-                    self.assertEqual(await self.fail_it(task.id), ended)
+                    self.assertEqual(await self.cancel_it(task), ended)
+                    self.assertEqual(await self.fail_it(task), ended)
                     again, created = await self.create(job)  # the URL is free again
                     self.assertTrue(created)
                     await self.store.cancel(again.id)
 
-    async def fail_it(self, task_id):
-        return await self.store.fail(task_id, code="too-large", message="a.gz: more than 5 bytes")
+    async def cancel_it(self, task):
+        return await self.store.cancel(task.id)
+
+    async def fail_it(self, task):
+        return await self.store.fail(task, code="too-large", message="a.gz: more than 5 bytes")
 
     async def test_ending_does_not_touch_finished(self) -> None:
         done = await self.finished()
         self.assertEqual(await self.store.cancel(done.id), done)
-        self.assertEqual(await self.fail_it(done.id), done)
+        self.assertEqual(await self.fail_it(done), done)
         self.assertEqual((await self.create())[0].id, done.id)
 
     async def test_half_a_character(self) -> None:
         """Names of files come from servers, and a lone surrogate is no UTF-8."""
         task, _ = await self.create(a_job(name="gate-\udc80"))
         self.assertEqual(task.job.name, "gate-\udc80")
-        await self.store.claim()
-        await self.store.finish(task.id, task.job, [(a_parsed("a\udc80.gz"), a_blob())], ["\udc80"])
+        begun = await self.store.claim()
+        await self.store.finish(begun, task.job, [(a_parsed("a\udc80.gz"), a_blob())], ["\udc80"])
         self.assertEqual((await self.store.artifacts(task.id))[0].artifact_name, "a?.gz")
-        other, _ = await self.create(a_job(2))
-        failed = await self.store.fail(other.id, code="parse-failed", message="a\udc80.gz\0: torn")
+        other = await self.begun(a_job(2))
+        failed = await self.store.fail(other, code="parse-failed", message="a\udc80.gz\0: torn")
         self.assertEqual(failed.message, "a?.gz\0: torn")
 
     async def test_requeue(self) -> None:
@@ -253,13 +345,14 @@ class TaskStoreTests(StoreTestCase):
     async def test_clean_stops_do_not_count_as_crashes(self) -> None:
         task, _ = await self.create()
         for _ in range(MAX_STARTS + 1):
-            self.assertEqual((await self.store.claim()).id, task.id)
-            await self.store.release(task.id)
-            await self.store.release(task.id)  # of a queued task: nothing
-        await self.store.claim()
+            begun = await self.store.claim()
+            self.assertEqual(begun.id, task.id)
+            await self.store.release(begun)
+            await self.store.release(begun)  # of a queued task: nothing
+        begun = await self.store.claim()
         self.assertEqual(await self.store.requeue(), 1)
         await self.store.cancel(task.id)
-        await self.store.release(task.id)
+        await self.store.release(begun)
         self.assertEqual((await self.store.get(task.id)).state, TaskState.CANCELLED)
 
     async def test_live(self) -> None:
@@ -315,8 +408,8 @@ class TaskStoreTests(StoreTestCase):
             await self.finished(a_job(n))
         await self.finished(Job(url="upload:x/", name="x"))
         again = await self.finished(a_job(1), force=True)
-        failed, _ = await self.create(a_job(4))
-        await self.store.fail(failed.id, code="x", message="y")
+        failed = await self.begun(a_job(4))
+        await self.store.fail(failed, code="x", message="y")
         await self.create(a_job(5))
         recent = await self.store.recent(20, without="upload:")
         self.assertEqual([task.url for task in recent], [a_job(n).url for n in (1, 3, 2)])
@@ -330,6 +423,10 @@ class TaskStoreTests(StoreTestCase):
             ended, _ = await self.create(a_job(n + 1))
             await self.store.cancel(ended.id)
         self.assertEqual(await self.store.recent(20, without="upload:"), ())
+
+
+def a_task(task_id: TaskId) -> Task:
+    return Task(id=task_id, url="", job=a_job(), state=TaskState.PENDING, created_ms=0)
 
 
 def _spoil(txn, task_id, job):

@@ -45,7 +45,7 @@ async def scrape(tasks: SqliteTaskStore, blobs: FileBlobStore, dice: random.Rand
         if dice.random() < 0.2:
             ended = await tasks.cancel(TaskId(claimed.id))
         else:
-            ended = await tasks.finish(claimed.id, claimed.job, made, [])
+            ended = await tasks.finish(claimed, claimed.job, made, [])
     say("ended", ended.id, ended.state)
 
 
