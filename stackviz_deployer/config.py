@@ -12,13 +12,14 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import attrs
 import yaml
 from attrs import Factory, frozen
 
+from stackviz_deployer import readers as read
 from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.model import Connections, GerritServer, Limits, Rates, Retention, ZuulServer
 
@@ -29,23 +30,10 @@ MIN_TOKEN = 20
 """Characters."""
 TOKEN_VARIABLE = "STACKVIZ_ADMIN_TOKEN"  # noqa: S105 - its name, not a token
 _MAX_FILE_BYTES = 1 << 20
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _HOST = re.compile(r"\*|[A-Za-z0-9*_-]+(\.[A-Za-z0-9*_-]+)*(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+")
 _ORIGIN = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _TENANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
-
-T = TypeVar("T")
 
 
 def _default_gerrits() -> tuple[GerritServer, ...]:
@@ -195,63 +183,15 @@ def _read(path: str | None) -> dict[str, Any]:
     return {str(key): value for key, value in data.items()}
 
 
-def parse_size(key: str, value: object) -> int:
-    """Bytes from a number or from ``512 MiB``, ``2 GiB``, ``10 MB``..."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        unit = _UNITS.get(match[2].lower())
-        if unit is not None:
-            return int(float(match[1]) * unit)
-    raise ConfigError(f"{key}: {value!r} is no size; write bytes or e.g. '512 MiB'")
-
-
-def _list(key: str, value: object, item: Callable[[str, Any], T]) -> tuple[T, ...]:
-    if not isinstance(value, list | tuple):
-        raise ConfigError(f"{key}: a list is needed, not {value!r}")
-    return tuple(item(f"{key}[{n}]", entry) for n, entry in enumerate(value))
-
-
-def _text(key: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{key}: a text is needed, not {value!r}")
-    return value.strip()
-
-
-def _path(key: str, value: object) -> Path:
-    return Path(_text(key, value))
-
-
-def _count(key: str, value: object, *, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{key}: a whole number of at least {least} is needed, not {value!r}")
-    return value
-
-
-def _seconds(key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**6:
-        raise ConfigError(f"{key}: a number of seconds above 0 is needed, not {value!r}")
-    return float(value)
-
-
-def _mapping(key: str, value: object, allowed: set[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{key}: a mapping is needed, not {value!r}")
-    for name in value:
-        if name not in allowed:
-            raise ConfigError(f"{key}: unknown key {name!r}; the keys are {', '.join(sorted(allowed))}")
-    return value
-
-
 def _http(key: str, value: object) -> tuple[str, ...]:
-    endpoints = _list(key, [value] if isinstance(value, str) else value, _text)
+    endpoints = read.many(key, [value] if isinstance(value, str) else value, read.text)
     if not endpoints:
         raise ConfigError(f"{key}: at least one endpoint is needed, e.g. {DEFAULT_HTTP!r}")
     return endpoints
 
 
 def _stackviz(key: str, value: object) -> str:
-    text = _text(key, value)
+    text = read.text(key, value)
     if "://" in text:
         parts = urlsplit(text)
         if parts.scheme != "http" or not parts.hostname:
@@ -268,21 +208,23 @@ def _access_log(key: str, value: object) -> str:
 
 
 def _gerrit(key: str, value: object) -> GerritServer:
-    data = _mapping(key, value, {"url", "aliases", "ci_accounts"})
+    data = read.mapping(key, value, {"url", "aliases", "ci_accounts"})
     extra = {
-        name: _list(f"{key}.{name}", data[name], _text) for name in ("aliases", "ci_accounts") if name in data
+        name: read.many(f"{key}.{name}", data[name], read.text)
+        for name in ("aliases", "ci_accounts")
+        if name in data
     }
     return GerritServer(url=_server_url(f"{key}.url", data.get("url"), "a Gerrit"), **extra)
 
 
 def _zuul(key: str, value: object) -> ZuulServer:
-    data = _mapping(key, value, {"url", "tenants", "white_label"})
+    data = read.mapping(key, value, {"url", "tenants", "white_label"})
     tenants = data.get("tenants")
     white_label = data.get("white_label", False)
     if not isinstance(white_label, bool):
         raise ConfigError(f"{key}.white_label: true or false is needed, not {white_label!r}")
     if tenants is not None:
-        tenants = _list(f"{key}.tenants", tenants, _tenant)
+        tenants = read.many(f"{key}.tenants", tenants, _tenant)
         if white_label:
             raise ConfigError(f"{key}.tenants: a white-label Zuul has one tenant, which URLs do not name")
         if not tenants:
@@ -293,14 +235,14 @@ def _zuul(key: str, value: object) -> ZuulServer:
 
 
 def _tenant(key: str, value: object) -> str:
-    text = _text(key, value)
+    text = read.text(key, value)
     if not _TENANT.fullmatch(text):
         raise ConfigError(f"{key}: {text!r} is no name of a tenant")
     return text
 
 
 def _server_url(key: str, value: object, what: str) -> str:
-    url = _text(key, value)
+    url = read.text(key, value)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ConfigError(f"{key}: {url!r} is no http(s) URL of {what}")
@@ -308,7 +250,7 @@ def _server_url(key: str, value: object, what: str) -> str:
 
 
 def _host(key: str, value: object) -> str:
-    text = _text(key, value).lower()
+    text = read.text(key, value).lower()
     if not _HOST.fullmatch(text):
         raise ConfigError(f"{key}: {text!r} is no host[:port]")
     return text
@@ -316,7 +258,7 @@ def _host(key: str, value: object) -> str:
 
 def _network(key: str, value: object) -> str:
     try:
-        return str(ipaddress.ip_network(_text(key, value)))
+        return str(ipaddress.ip_network(read.text(key, value)))
     except ValueError as error:
         raise ConfigError(f"{key}: {value!r} is no network, e.g. 10.0.0.0/8 ({error})") from error
 
@@ -326,7 +268,7 @@ def _resolve(key: str, value: object) -> dict[str, str]:
         raise ConfigError(f"{key}: a mapping of hosts to addresses is needed, not {value!r}")
     result = {}
     for host, target in value.items():
-        text = _text(f"{key}.{host}", target)
+        text = read.text(f"{key}.{host}", target)
         try:
             parts = urlsplit(f"//{text}")
             ipaddress.ip_address(parts.hostname or "")
@@ -339,17 +281,17 @@ def _resolve(key: str, value: object) -> dict[str, str]:
 
 def _limits(key: str, value: object) -> Limits:
     fields = attrs.fields_dict(Limits)
-    data = _mapping(key, value, set(fields))
-    readers: dict[str, Callable[[str, Any], Any]] = {"queue": _count}
+    data = read.mapping(key, value, set(fields))
+    readers: dict[str, Callable[[str, Any], Any]] = {"queue": read.count}
     values = {}
     for name, entry in data.items():
-        default_reader = _seconds if name.endswith("_seconds") else parse_size
+        default_reader = read.seconds if name.endswith("_seconds") else read.size
         values[name] = readers.get(name, default_reader)(f"{key}.{name}", entry)
     return Limits(**values)
 
 
 def _retention(key: str, value: object) -> Retention:
-    data = _mapping(key, value, {"days", "bytes"})
+    data = read.mapping(key, value, {"days", "bytes"})
     values: dict[str, Any] = {}
     if "days" in data:
         days = data["days"]
@@ -357,19 +299,19 @@ def _retention(key: str, value: object) -> Retention:
             raise ConfigError(f"{key}.days: a number above 0 and up to {MAX_DAYS} is needed, not {days!r}")
         values["days"] = float(days)
     if "bytes" in data:
-        values["bytes"] = parse_size(f"{key}.bytes", data["bytes"])
+        values["bytes"] = read.size(f"{key}.bytes", data["bytes"])
     return Retention(**values)
 
 
 def _name(key: str, value: object) -> str:
-    text = _text(key, value).lower()
+    text = read.text(key, value).lower()
     if not _NAME.fullmatch(text):
         raise ConfigError(f"{key}: {text!r} is no name or address of a host (without scheme and port)")
     return text
 
 
 def _origin(key: str, value: object) -> str:
-    text = _text(key, value).lower()
+    text = read.text(key, value).lower()
     if not _ORIGIN.fullmatch(text):
         raise ConfigError(f"{key}: {text!r} is no origin, such as https://dashboard.example.org")
     return text
@@ -380,39 +322,39 @@ def _proxy(key: str, value: object) -> str:
 
 
 def _rates(key: str, value: object) -> Rates:
-    data = _mapping(key, value, set(attrs.fields_dict(Rates)))
-    return Rates(**{name: _count(f"{key}.{name}", entry, least=0) for name, entry in data.items()})
+    data = read.mapping(key, value, set(attrs.fields_dict(Rates)))
+    return Rates(**{name: read.count(f"{key}.{name}", entry, least=0) for name, entry in data.items()})
 
 
 def _connections(key: str, value: object) -> Connections:
-    data = _mapping(key, value, set(attrs.fields_dict(Connections)))
+    data = read.mapping(key, value, set(attrs.fields_dict(Connections)))
     values: dict[str, Any] = {}
     for name, entry in data.items():
-        reader = _seconds if name == "slow_seconds" else _count
+        reader = read.seconds if name == "slow_seconds" else read.count
         values[name] = reader(f"{key}.{name}", entry)
     return Connections(**values)
 
 
 _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "http": _http,
-    "state_dir": _path,
+    "state_dir": read.path,
     "stackviz": _stackviz,
-    "jjb_yaml_path": _path,
-    "gerrits": lambda key, value: _list(key, value, _gerrit),
-    "zuuls": lambda key, value: _list(key, value, _zuul),
-    "log_hosts": lambda key, value: _list(key, value, _host),
-    "private_networks": lambda key, value: _list(key, value, _network),
+    "jjb_yaml_path": read.path,
+    "gerrits": lambda key, value: read.many(key, value, _gerrit),
+    "zuuls": lambda key, value: read.many(key, value, _zuul),
+    "log_hosts": lambda key, value: read.many(key, value, _host),
+    "private_networks": lambda key, value: read.many(key, value, _network),
     "resolve": _resolve,
-    "workers": _count,
-    "scrapes": _count,
+    "workers": read.count,
+    "scrapes": read.count,
     "limits": _limits,
-    "metrics": _text,
+    "metrics": read.text,
     "access_log": _access_log,
     "retention": _retention,
-    "hosts": lambda key, value: _list(key, value, _name),
-    "cors": lambda key, value: _list(key, value, _origin),
-    "proxies": lambda key, value: _list(key, value, _proxy),
+    "hosts": lambda key, value: read.many(key, value, _name),
+    "cors": lambda key, value: read.many(key, value, _origin),
+    "proxies": lambda key, value: read.many(key, value, _proxy),
     "rates": _rates,
     "connections": _connections,
-    "admin_token_file": _path,
+    "admin_token_file": read.path,
 }

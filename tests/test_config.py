@@ -7,7 +7,8 @@ from pathlib import Path
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from stackviz_deployer.config import Config, load, parse_size
+from stackviz_deployer import readers
+from stackviz_deployer.config import Config, load
 from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.model import Connections, Limits, Rates, Retention, ZuulServer
 from stackviz_deployer.net.hosts import AllowedHosts
@@ -187,4 +188,4 @@ class SizeTests(SynchronousTestCase):
             ("1.5 KiB", 1536),
             (7, 7),
         ]:
-            self.assertEqual(parse_size("k", text), size)
+            self.assertEqual(readers.size("k", text), size)
