@@ -3,6 +3,7 @@
 import { C } from "./lib/classes.js";
 import { messageOf } from "./api.js";
 import { byId, fill } from "./dom.js";
+import { lookupIn } from "./lib/pasted.js";
 import { lookUp } from "./looking.js";
 import { recent, scrape, upload } from "./scrapes.js";
 import { lookupTitle } from "./views/ending.js";
@@ -10,7 +11,7 @@ import { makeFound } from "./views/found.js";
 import { notice } from "./views/pieces.js";
 import { recentView } from "./views/recent.js";
 import { keySheet } from "./views/sheet.js";
-import { sendingView, takeFiles } from "./views/upload.js";
+import { sendingView, takeDrops, takeFiles } from "./views/upload.js";
 
 const form = byId("lookup");
 const box = /** @type {HTMLInputElement} */ (byId("q"));
@@ -134,28 +135,42 @@ box.addEventListener("input", () => {
   if (asking && document.body.classList.contains(C.asked)) giveUp();
 });
 
-takeFiles({ button: byId("choose"), input: byId("files"), onFiles: (files) => void send(files), onRefused: refuse });
+/** Whatever was copied or dragged along with it. @param {string} text */
+function askIn(text) {
+  const query = lookupIn(text);
+  if (query) void ask(query);
+}
+
+takeFiles(byId("choose"), byId("files"), (files) => void send(files));
+takeDrops({ onFiles: (files) => void send(files), onText: askIn, onRefused: refuse });
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  void ask(box.value.trim());
+  void ask(lookupIn(box.value));
 });
 
 // What is pasted is looked up, wherever the focus is; into the box itself it is only put, as anywhere else.
 document.addEventListener("paste", (event) => {
-  if (event.target instanceof HTMLInputElement) return;
-  const text = event.clipboardData?.getData("text/plain").trim();
-  if (!text) return;
+  const text = event.clipboardData?.getData("text/plain") ?? "";
+  if (!text.trim()) return;
+  if (event.target instanceof HTMLInputElement) {
+    // The box has one line, and joins the words at the ends of others.
+    const anew = box.selectionStart === 0 && box.selectionEnd === box.value.length;
+    if (!anew || !text.trim().includes("\n")) return;
+    event.preventDefault();
+    box.value = lookupIn(text);
+    return;
+  }
   event.preventDefault();
   box.focus();
-  void ask(text.split(/\s+/)[0]);
+  askIn(text);
 });
 
 const sheet = keySheet(byId("help"), [
   ["/", "to the look-up"],
   ["Enter", "look up; on a job: open its site"],
   ["↓ ↑", "the next, the previous job; from the look-up: the first"],
-  ["Ctrl+V", "anywhere on the page: look up what is pasted"],
+  ["Ctrl+V", "anywhere on the page: look up what is pasted, as what is dropped"],
   ["?", "this list"],
 ]);
 

@@ -62,25 +62,6 @@ test("by keys alone: the sheet, the look-up, a job of its answer", { skip, timeo
   await close();
 });
 
-test("what is pasted anywhere is looked up; pasted into the box it waits for Enter", { skip, timeout: 60000 }, async () => {
-  const { page, troubles, close } = await openPage(browser, { permissions: ["clipboard-read", "clipboard-write"] });
-  await page.goto(`${world.url}/`);
-  await page.evaluate((text) => navigator.clipboard.writeText(text), `  ${world.gerrit}269624\nand more`);
-  await page.locator("#q").focus();
-  await page.keyboard.press("Control+V");
-  assert.match(await page.locator("#q").inputValue(), /269624/);
-  assert.equal(new URL(page.url()).search, "");
-  await page.locator("#q").fill("");
-  await page.getByRole("link", { name: "Try the sample job" }).focus();
-  await page.keyboard.press("Control+V");
-  await page.getByRole("button", { name: "gate-cinder-pep8" }).waitFor();
-  assert.equal(await page.locator("#q").inputValue(), `${world.gerrit}269624`);
-  assert.equal(new URL(page.url()).searchParams.get("q"), `${world.gerrit}269624`);
-  assert.equal(await page.evaluate(() => document.activeElement?.id), "q");
-  assert.deepEqual(troubles, []);
-  await close();
-});
-
 test("each address shows its own answer, not the one before it: back, forward, asked again", { skip, timeout: 60000 }, async () => {
   const { page, troubles, close } = await openPage(browser);
   const box = page.locator("#q");

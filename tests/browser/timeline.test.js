@@ -190,6 +190,21 @@ test("a click selects a test and opens its details beside the timeline, also one
   await close();
 });
 
+test("a link to a test that the run has not says so, until it is closed", limits, async () => {
+  const { page, troubles, close } = await openSite("#test=pkg.Gone.test_x");
+  const said = page.locator("#details").getByText("This run has no such test");
+  await said.waitFor();
+  assert.match(await page.locator("#details").innerText(), /pkg\.Gone\.test_x/);
+  await page.keyboard.press("Escape");
+  await said.waitFor({ state: "hidden" });
+  await page.goBack();
+  await page.locator("#details").getByRole("button", { name: "Close" }).click();
+  await said.waitFor({ state: "hidden" });
+  assert.equal(new URL(page.url()).hash, "");
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
 test("a filter dims lanes and overview; a selection is not its business, nor it the selection's", limits, async () => {
   const { page, troubles, close, colour, point } = await openSite("#test=pkg.A.test_fails");
   await page.locator("#details h2").waitFor();

@@ -9,7 +9,7 @@ import { splitName } from "../lib/testset.js";
 import { formatLength, formatSpan, visible } from "../lib/format.js";
 import { attachmentView } from "./attachment.js";
 import { copyButton } from "./copy.js";
-import { skeleton, statusBadge } from "./pieces.js";
+import { notice, skeleton, statusBadge } from "./pieces.js";
 import { lackNotice } from "./lack.js";
 import { sameTimeView } from "./sametime.js";
 
@@ -40,9 +40,10 @@ export function makeDetails({ tests, source, state, set, onSelect, onStep, onSho
     selected = i;
     traceback = "";
     views = [];
-    element.hidden = i < 0;
+    const { test } = state();
+    element.hidden = i < 0 && !test;
     if (i < 0) {
-      fill(element);
+      fill(element, test && h("div", { role: "status" }, notice("warn", "This run has no such test", visible(test.slice(0, 500)), h("button", { type: "button", class: C.button, onclick: () => onSelect(-1) }, "Close"))));
       return;
     }
     const body = h("div", null);

@@ -77,7 +77,7 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkO
       }
     };
     hide();
-    const by = h("span", { class: C.muted }, causes.length < total ? `${counted(causes.length, "cause")}, the first in time first` : "the first in time first");
+    const by = total > 1 && h("span", { class: C.muted }, causes.length < total ? `${counted(causes.length, "cause")}, the first in time first` : "the first in time first");
     const section = h("section", { class: C.section }, h("div", { class: C.groupHead }, title, by), ...causes.slice(0, MOST_CAUSES).map(causeView), rest.length > 0 && more);
     if (rest.length) lists.add(bring);
     if (rest.length) bring();

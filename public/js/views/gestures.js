@@ -24,7 +24,7 @@ const STILL = 4;
 export function bindGestures(plot, strip, target) {
   /** @type {Map<number, number>} pointer id → x */
   const down = new Map();
-  /** @type {{kind: "pan"|"brush"|"window"|"draw"|"still", x: number, y: number, range: Range, moved: boolean}|null} */
+  /** @type {{kind: "pan"|"brush"|"window"|"draw", x: number, range: Range, moved: boolean}|null} */
   let drag = null;
   /** @type {{gap: number, range: Range, at_ms: number}|null} */
   let pinch = null;
@@ -75,7 +75,7 @@ export function bindGestures(plot, strip, target) {
       const partial = range.to_ms - range.from_ms < (run.to_ms - run.from_ms) * 0.999;
       kind = partial && ms >= range.from_ms && ms <= range.to_ms ? "window" : "draw";
     }
-    drag = { kind, x, y: event.clientY, range, moved: false };
+    drag = { kind, x, range, moved: false };
   });
 
   plot.addEventListener("pointermove", (event) => {

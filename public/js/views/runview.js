@@ -16,7 +16,6 @@ import { makeTimeline } from "./timeline.js";
 
 /** @typedef {import("../lib/urlstate.js").ViewState} ViewState */
 
-
 /**
  * @param {{tests: import("../lib/testset.js").TestSet, stats: import("../lib/types.js").StatsJson|null,
  *   hosts: readonly import("./machine.js").Host[], details: import("../lib/types.js").Artifact|null, job: import("../lib/types.js").Job,

@@ -1,28 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of a person's own, chosen or dropped anywhere on the page.
+// Files of a person's own, chosen or dropped anywhere on the page; a link or a text that is dropped there.
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { counted, formatBytes } from "../lib/format.js";
 
 /**
- * Take files from the button and from whatever is dropped; `onFiles` gets at least one, `onRefused` a sentence.
- * @param {{button: HTMLElement, input: HTMLInputElement, onFiles: (files: File[]) => void, onRefused: (message: string) => void}} options
+ * Take the files that are chosen; `onFiles` gets at least one.
+ * @param {HTMLElement} button
+ * @param {HTMLInputElement} input
+ * @param {(files: File[]) => void} onFiles
  */
-export function takeFiles({ button, input, onFiles, onRefused }) {
+export function takeFiles(button, input, onFiles) {
   button.addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
     const files = [...(input.files ?? [])];
     input.value = ""; // the same file may be chosen again
     if (files.length > 0) onFiles(files);
   });
+}
+
+/**
+ * Take what is dropped anywhere on the page: `onFiles` gets at least one, `onText` what a link leads to or a text says,
+ * `onRefused` a sentence.  What is dragged from the page itself stays the browser's.
+ * @param {{onFiles: (files: File[]) => void, onText: (text: string) => void, onRefused: (message: string) => void}} options
+ */
+export function takeDrops({ onFiles, onText, onRefused }) {
   let inside = 0;
+  let own = false;
   /** @param {DragEvent} event */
-  const carries = (event) => event.dataTransfer?.types.includes("Files") ?? false;
-  /** @param {number} entered elements that the files are over */
+  const carries = ({ dataTransfer: data }) => data !== null && (data.types.includes("Files") || (!own && (data.types.includes("text/uri-list") || data.types.includes("text/plain"))));
+  /** @param {number} entered elements that it is over */
   const count = (entered) => {
     inside = entered;
     document.body.classList.toggle(C.dropping, inside > 0);
   };
+  document.addEventListener("dragstart", () => {
+    own = true;
+  });
+  document.addEventListener("dragend", () => {
+    own = false;
+  });
   document.addEventListener("dragenter", (event) => {
     if (carries(event)) count(inside + 1);
   });
@@ -40,8 +57,10 @@ export function takeFiles({ button, input, onFiles, onRefused }) {
     count(0);
     const folders = [...event.dataTransfer.items].some((item) => item.webkitGetAsEntry()?.isDirectory);
     const files = [...event.dataTransfer.files];
+    const text = event.dataTransfer.getData("URL") || event.dataTransfer.getData("text/plain");
     if (folders) onRefused("A folder cannot be sent as it is. Send its files, or a tar or zip archive of it.");
     else if (files.length > 0) onFiles(files);
+    else if (text.trim()) onText(text);
   });
 }
 
