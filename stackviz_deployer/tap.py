@@ -242,7 +242,7 @@ def build(config: Config, reactor: Any) -> IService:
         writable=disk.check,
         meters=meters,
     )
-    clients = Clients(config.proxies)
+    clients, names = Clients(config.proxies), Names(config.hosts)
     throttle = Throttle(config.rates, clients=clients, clock=reactor, meters=meters)
     reception = Reception(
         uploads,
@@ -295,7 +295,7 @@ def build(config: Config, reactor: Any) -> IService:
         access_log=config.access_log,
         clients=clients,
         connections=config.connections,
-        names=Names(config.hosts),
+        names=names,
         cors=config.cors,
         kept=kept,
     )
@@ -319,7 +319,7 @@ def build(config: Config, reactor: Any) -> IService:
         for name, read in _gauges(config, queue.health, cpu.health, probe).items():
             meters.gauge(name, read)
         meters.gauge("reactor_lag_max_seconds", lambda: lag.max_s)
-        page = MetricsSite(meters.snapshot, threads.run, reactor)
+        page = MetricsSite(meters.snapshot, threads.run, reactor, named=names.include, meters=meters)
         daemon.addService(_listening("metrics", config.metrics, page, reactor))
     for endpoint in config.http:
         daemon.addService(_listening("http", endpoint, site, reactor))
@@ -375,6 +375,7 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
 
 def fixed_limits() -> dict[str, float]:
     """Those that no key configures, by the names under which they are counted."""
+    from stackviz_deployer.metrics import page  # noqa: PLC0415 - Twisted's server
     from stackviz_deployer.web import admin, channel, coming, request  # noqa: PLC0415 - Klein
 
     return {
@@ -383,6 +384,7 @@ def fixed_limits() -> dict[str, float]:
         "uploads_of_one_client": coming.CLIENT_COMING,
         "uploads_at_once": coming.AT_ONCE,
         "admin_attempts": admin.ATTEMPTS,
+        "metrics_connections": page.MOST_CONNECTIONS,
     }
 
 

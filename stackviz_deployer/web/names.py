@@ -3,10 +3,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from twisted.internet.interfaces import IAddress
+
+_FORM = re.compile(
+    rb"(?:(?!.{254})[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?"
+)
+
+
+def well_formed(host: bytes) -> bool:
+    """Whether a Host header is one name or address, perhaps with a port."""
+    return _FORM.fullmatch(host) is not None
 
 
 class Names:
@@ -16,7 +26,9 @@ class Names:
         self._names = frozenset(host.lower().rstrip(".").encode("ascii") for host in ("localhost", *hosts))
 
     def include(self, host: bytes, own: IAddress) -> bool:
-        """Whether a Host header that is well formed names us; its port may be any (proxies change it)."""
+        """Whether a Host header names us; its port may be any (proxies change it)."""
+        if not well_formed(host):
+            return False
         name = host[1:].partition(b"]")[0] if host.startswith(b"[") else host.partition(b":")[0]
         if name.lower().rstrip(b".") in self._names:
             return True

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -32,6 +31,7 @@ from stackviz_deployer.web import upload
 from stackviz_deployer.web.channel import SLICE
 from stackviz_deployer.web.errors import cut, fail, fail_page
 from stackviz_deployer.web.kept import MOST_BODY, Answer, Key
+from stackviz_deployer.web.names import well_formed
 from stackviz_deployer.web.plain import Plain
 
 if TYPE_CHECKING:
@@ -48,10 +48,6 @@ UPLOAD_PACE = 1024
 
 ALWAYS_LIVE = b"/health/live"
 """A load balancer asks it by an address that may not be ours; it says nothing."""
-
-_HOST = re.compile(
-    rb"(?:(?!.{254})[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?"
-)
 
 
 class LimitedRequest(Request):
@@ -211,7 +207,7 @@ class LimitedRequest(Request):
         if not hosts:
             # HTTP/1.0 has none, and no browser speaks it
             return _no_host() if self.clientproto == b"HTTP/1.1" else None
-        if len(hosts) > 1 or (hosts[0] != self.channel.accepted_host and not _HOST.fullmatch(hosts[0])):
+        if len(hosts) > 1 or (hosts[0] != self.channel.accepted_host and not well_formed(hosts[0])):
             return _no_host()
         if hosts[0] != self.channel.accepted_host:
             if not self.channel.site.names.include(hosts[0], self.channel.getHost()):

@@ -3,6 +3,7 @@
 
 import ast
 import re
+import socket
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -22,13 +23,15 @@ from stackviz_deployer.interfaces import Meters, NoMeters
 from stackviz_deployer.metrics.catalogue import FAMILIES, Kind
 from stackviz_deployer.metrics.lag import EVERY_S, LagProbe
 from stackviz_deployer.metrics.meters import MAX_CHILDREN, OTHER, PrometheusMeters
-from stackviz_deployer.metrics.page import MetricsSite
+from stackviz_deployer.metrics.page import MOST_CONNECTIONS, MetricsSite
 from stackviz_deployer.tap import fixed_limits
 from stackviz_deployer.web.admin import AdminApi
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.health import Health
+from stackviz_deployer.web.names import Names
 from stackviz_deployer.web.routes import Routes
 from stackviz_deployer.web.site import UNPREFIXED
+from tests.web.fakes import CountingMeters
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "stackviz_deployer"
 MOUNTED = {"": Health.app.url_map, "/api": Api.app.url_map, "/api/admin": AdminApi.app.url_map}
@@ -247,9 +250,12 @@ class PageTests(TestCase):
     site: MetricsSite
 
     def listen(self, snapshot: Any, in_thread: Any = deferToThread) -> str:
-        self.site = MetricsSite(snapshot, in_thread, reactor)
+        self.meters = CountingMeters()
+        named = Names(["prom.example"]).include
+        self.site = MetricsSite(snapshot, in_thread, reactor, named=named, meters=self.meters)
         port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
+        self.number = port.getHost().port
         return f"http://127.0.0.1:{port.getHost().port}"
 
     async def get(self, url: str) -> tuple[int, bytes]:
@@ -294,3 +300,59 @@ class PageTests(TestCase):
         base = self.listen(lambda: bytes, lambda _write: fail(ZeroDivisionError()))
         self.assertEqual((await self.get(f"{base}/metrics"))[0], 500)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def ask(self, head: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.number), timeout=20) as s:
+            s.sendall(head + b"\r\n")
+            got = b""
+            while chunk := s.recv(65536):
+                got += chunk
+            return got
+
+    async def test_names(self) -> None:
+        """A page of another name, pointed here by DNS, reads nothing; a monitor asks by ours."""
+        self.listen(lambda: lambda: b"text\n")
+        close = b"Connection: close\r\n"
+        for host, wanted in (
+            (b"127.0.0.1:9109", 200),
+            (b"localhost", 200),
+            (b"prom.example:9109", 200),
+            (b"evil.example", 421),
+            (b"127.0.0.1.evil.example", 421),
+            (b"127.0.0.2", 421),
+            (b"\xff", 421),
+            (b"", 421),
+            (b"localhost\r\nHost: evil.example", 421),
+        ):
+            for path in (b"/metrics", b"/"):
+                head = b"GET %s HTTP/1.1\r\nHost: %s\r\n%s" % (path, host, close)
+                got = await deferToThread(self.ask, head)
+                self.assertEqual(int(got.split()[1]), 404 if (wanted, path) == (200, b"/") else wanted, host)
+                self.assertNotIn(b"evil", got)
+                self.assertEqual(got.endswith(b"\r\n\r\ntext\n"), (wanted, path) == (200, b"/metrics"))
+                self.assertIn(b"\r\nX-Content-Type-Options: nosniff\r\n", got)
+        self.assertEqual(self.meters.counts["limit_hits,hosts"], 12)
+        self.assertIn(b" 421 ", await deferToThread(self.ask, b"GET /metrics HTTP/1.1\r\n" + close))
+        self.assertTrue((await deferToThread(self.ask, b"GET /metrics HTTP/1.0\r\n")).endswith(b"text\n"))
+
+    async def test_who_holds_connections_keeps_no_monitor_out(self) -> None:
+        base = self.listen(lambda: lambda: b"text\n")
+        held = []
+        for _ in range(MOST_CONNECTIONS + 2):
+            held.append(socket.create_connection(("127.0.0.1", self.number), timeout=20))
+            self.addCleanup(held[-1].close)
+            held[-1].sendall(b"GET /metrics HT")
+        while self.meters.counts["limit_hits,metrics_connections"] < 2:
+            await deferToThread(lambda: None)
+        self.assertEqual(len(self.site.connections), MOST_CONNECTIONS)
+        for oldest in held[:2]:
+            with self.assertRaises(ConnectionResetError):
+                await deferToThread(oldest.recv, 1)
+        self.assertEqual(await self.get(f"{base}/metrics"), (200, b"text\n"))
+        held[-1].sendall(b"TP/1.0\r\n\r\n")
+        answer = await deferToThread(held[-1].recv, 1000)
+        self.assertTrue(answer.startswith(b"HTTP/1.0 200 "), answer)
+        for one in held:
+            one.close()
+        while self.site.connections:
+            await deferToThread(lambda: None)
