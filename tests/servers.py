@@ -19,7 +19,7 @@ from typing import Self
 
 from twisted.trial.unittest import SkipTest
 
-START_S = 20.0
+START_S = 120.0
 FANCY = "FancyIndexing VersionSort HTMLTable NameWidth=* DescriptionWidth=* Charset=UTF-8"
 """IndexOptions of Debian's and Ubuntu's apache2."""
 

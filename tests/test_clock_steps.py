@@ -148,7 +148,7 @@ class StepTests(TestCase):
         count = len(self.asked)
         status, answer = self.daemon.post("/api/scrape", {"url": f"http://{self.place}/{count}/"})
         self.assertEqual(status, 202, answer)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while len(self.asked) == count:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)  # not synchronisation: the poll's pace
@@ -165,7 +165,7 @@ class StepTests(TestCase):
             self.step(-HOUR_S)
             end = daemon.wait(uuid)
             self.assertEqual(end["error"], "upstream-timeout", end)
-            self.assertLess(time.monotonic() - began, FETCH_S + 10)
+            self.assertLess(time.monotonic() - began, FETCH_S + 120)  # far from the hour of the step
             self.check_times(daemon.post("/api/task", {"q": before["id"]})[1])
             self.check_times(end)
             after = daemon.scrape("sample", force=True)
@@ -177,12 +177,13 @@ class StepTests(TestCase):
 
     def _forward(self) -> None:
         with self.daemon as daemon:
+            began = time.monotonic()
             uuid = self.begin()
             self.step(HOUR_S)
             # the reactor turns, and finds no deadline passed
             self.assertEqual(daemon.request("GET", "/health/ready")[0], 200)
-            self.assertEqual(daemon.post("/api/status", {"q": uuid})[1]["status"], "pending")
             end = daemon.wait(uuid)
+            self.assertGreater(time.monotonic() - began, FETCH_S)
             self.assertEqual(end["error"], "upstream-timeout", end)
             self.check_times(end)
 

@@ -36,7 +36,7 @@ class DescriptorTests(TestCase):
         return self.daemon.process.pid
 
     def connect(self) -> socket.socket:
-        self.held.append(socket.create_connection(("127.0.0.1", self.daemon.port), timeout=30))
+        self.held.append(socket.create_connection(("127.0.0.1", self.daemon.port), timeout=120))
         return self.held[-1]
 
     def ask(
@@ -50,13 +50,7 @@ class DescriptorTests(TestCase):
         return answer.status, json.loads(text) if answer.headers.get_content_subtype() == "json" else text
 
     def until(self, held: http.client.HTTPConnection, status: str) -> list[str]:
-        deadline = time.monotonic() + 30
-        while True:
-            _, health = self.ask(held, "GET", "/health")
-            if health["status"] == status:
-                return health["reasons"]
-            self.assertLess(time.monotonic(), deadline, health)
-            time.sleep(0.05)  # not synchronisation: the poll's pace
+        return list(self.daemon.until(status, lambda: self.ask(held, "GET", "/health")[1])["reasons"])
 
     def processor_s(self) -> float:
         fields = Path(f"/proc/{self.pid()}/stat").read_text().rsplit(")", 1)[1].split()
@@ -65,7 +59,7 @@ class DescriptorTests(TestCase):
     def test_none_left_and_then_some(self) -> None:
         self.daemon.start()
         task = self.daemon.scrape("sample")
-        held = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=60)
+        held = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=120)
         self.addCleanup(held.close)
         self.ask(held, "GET", "/health/live")
         before = resource.prlimit(self.pid(), resource.RLIMIT_NOFILE)

@@ -130,7 +130,7 @@ class RunningTests(TestCase):
         uuid = daemon.post("/api/scrape", entry)[1]["uuid"]
         begun = time.monotonic()
         self.assertEqual(daemon.stop(), -15)
-        self.assertLess(time.monotonic() - begun, 30)
+        self.assertLess(time.monotonic() - begun, 60)
         self.assertNotIn("Traceback", daemon.log.read_text())
         daemon.start()
         self.assertEqual(daemon.wait(uuid)["status"], "finished")
@@ -186,7 +186,7 @@ class NginxTests(TestCase):
         )
         self.addCleanup(server.wait)
         self.addCleanup(server.terminate)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()

@@ -15,10 +15,13 @@ from stackviz_deployer.model import BlobHash, BlobRef, Job
 from stackviz_deployer.store import tasks as statements
 from stackviz_deployer.store.database import Database
 from tests.daemon import Daemon
+from tests.probed import HELD
 from tests.store.building import a_parsed
 
 OFFLINE = {"zuuls": [], "gerrits": []}
 TASKS = 3000
+TURN_S = 0.25
+"""For one turn of the reactor, of its thread's processor time."""
 KEPT = 100
 """Of those, in tests of the size."""
 SHARED = b"what all of them have"
@@ -51,7 +54,10 @@ class ManyTests(TestCase):
     timeout = 300
 
     def setUp(self) -> None:
-        self.daemon = Daemon(Path(self.mktemp()).absolute(), OFFLINE)
+        base = Path(self.mktemp()).absolute()
+        self.held = base / "held"
+        self.daemon = Daemon(base, OFFLINE, instruments=[f"held={self.held}"])
+        self.held.write_bytes(bytes(HELD.size))
         self.addCleanup(self.daemon.kill)
         self.database = self.daemon.state / "stackviz.sqlite3"
 
@@ -89,7 +95,7 @@ class ManyTests(TestCase):
         await self.filled()
         self.assertEqual(len(self.on_disk()), TASKS + TASKS // 2 + 1)
         self.daemon.launch()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (done := self.expired()):  # the poll's pace is that of the statement
             self.assertLess(time.monotonic(), deadline)
         self.daemon.kill()
@@ -101,14 +107,12 @@ class ManyTests(TestCase):
         self.assertLessEqual(self.named(), self.on_disk())
 
         self.daemon.start()
-        slowest = 0.0
         deadline = time.monotonic() + 120
         while self.expired() < TASKS - KEPT:
             self.assertLess(time.monotonic(), deadline)
-            begun = time.monotonic()
             self.assertEqual(self.daemon.request("GET", "/health/live")[0], 200)
-            slowest = max(slowest, time.monotonic() - begun)
-        self.assertLess(slowest, 0.5)
+        busy_s, _ = HELD.unpack(self.held.read_bytes())
+        self.assertLess(busy_s, TURN_S)
         while self.on_disk() != self.named():
             self.assertLess(time.monotonic(), deadline)
         self.assertEqual(self.half_expired(), set())
@@ -140,7 +144,7 @@ class ExpiredTests(TestCase):
         with closing(sqlite3.connect(self.daemon.state / "stackviz.sqlite3")) as connection, connection:
             connection.execute("UPDATE tasks SET used_ms = 1")
         self.daemon.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while self.daemon.post("/api/status", {"q": task["id"]})[1]["status"] != "expired":
             self.assertLess(time.monotonic(), deadline)
         facts = self.daemon.post("/api/status", {"q": task["id"]})[1]

@@ -21,7 +21,7 @@ from typing import IO
 
 from twisted.trial.unittest import TestCase
 
-from tests.daemon import Daemon, free_port
+from tests.daemon import ANSWER_S, Daemon, free_port
 from tests.test_operation import ETC, TWISTD, debian
 
 CONFINE = """
@@ -153,7 +153,7 @@ class SocketTests(TestCase):
 
     def upload(self, daemon: Daemon) -> str:
         lines = "".join(f"2016-01-26 18:32:{n % 60:02d}.000 | line {n}\n" for n in range(200_000))
-        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=ANSWER_S)
         try:
             connection.request("POST", "/api/upload?name=console.html", lines.encode())
             answer = connection.getresponse()
@@ -190,7 +190,7 @@ class SocketTests(TestCase):
         self.addCleanup(process.terminate)
         through = Daemon(base / "unused")
         through.port = port
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:  # until it listens; the first who comes waits while the daemon starts
             try:
                 self.assertEqual(through.request("GET", "/health/live")[0], 200, (base / "log").read_text())

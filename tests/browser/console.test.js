@@ -75,8 +75,9 @@ test("each line is reached by the bar and by the wheel, in order and without gap
   await row(page, LINES / 2).waitFor();
   await list.hover();
   for (let n = 0; n < 10; n += 1) await page.mouse.wheel(0, 400);
-  await page.waitForTimeout(400);
-  const numbers = await page.locator(".line").evaluateAll((lines) => lines.map((line) => Number(/** @type {HTMLElement} */ (line).dataset.line)));
+  const shown = () => page.locator(".line").evaluateAll((lines) => lines.map((line) => Number(/** @type {HTMLElement} */ (line).dataset.line)));
+  let numbers = await shown();
+  for (const until = Date.now() + 30000; !(numbers[0] > LINES / 2 + 100) && Date.now() < until; numbers = await shown()) await page.waitForTimeout(25);
   assert.ok(numbers[0] > LINES / 2 + 100 && numbers[0] < LINES / 2 + 400, String(numbers[0]));
   numbers.forEach((number, i) => assert.equal(number, numbers[0] + i));
   await list.evaluate((box) => {

@@ -51,7 +51,7 @@ test("a stranger's text that is opened by itself is text or a file, and does not
   let saved = 0;
   for (const { id } of made) {
     for (const path of [`/api/blob/${id}`, `/api/blob/${id}/gzip`, `/api/blob/${id}/blocks`, `/api/blob/${id}/blocks/0`]) {
-      const download = page.waitForEvent("download", { timeout: 3000 }).catch(() => null);
+      const download = page.waitForEvent("download", { timeout: 30000 }).catch(() => null);
       const answer = await page.goto(daemon.url + path).catch(() => null);
       if (!answer) {
         assert.ok(await download, path);

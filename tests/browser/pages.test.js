@@ -152,7 +152,7 @@ test("a screen reader is told of the look-up, of the scrape's stages and of the 
   await page.keyboard.press("/");
   await page.keyboard.type("ports");
   await page.getByText(/^\d+ of [\d,]+ tests$/).first().waitFor();
-  for (const until = Date.now() + 5000; Date.now() < until && !heard.some((text) => /^\d+ of [\d,]+ tests$/.test(text)); ) await page.waitForTimeout(25);
+  for (const until = Date.now() + 30000; Date.now() < until && !heard.some((text) => /^\d+ of [\d,]+ tests$/.test(text)); ) await page.waitForTimeout(25);
   assert.ok(heard.some((text) => /^\d+ of [\d,]+ tests$/.test(text)), heard.join("|"));
   assert.deepEqual(troubles, []);
   await close();

@@ -224,7 +224,7 @@ class IndexTests(JJBCase):
             while waits not in Path("/proc/locks").read_text():
                 self.assertIsNone(child.poll(), "it did not wait")
             jjb._store(jjb.Index({}, {"made by us": "x"}), path)
-        out, _ = child.communicate(timeout=30)
+        out, _ = child.communicate(timeout=120)
         self.assertEqual(out.strip(), b"['made by us']")
 
     def test_broken_index_is_made_again(self) -> None:

@@ -109,7 +109,7 @@ class ProcessTests(SynchronousTestCase):
         child = self.start()
         self.ready(child)
         close(child)
-        self.assertEqual(child.wait(10), 0)
+        self.assertEqual(child.wait(60), 0)
 
     def test_confined(self):
         child = self.start()
@@ -141,7 +141,7 @@ class ProcessTests(SynchronousTestCase):
         answer = self.ask(child, line("memory"))
         self.assertEqual(answer["error"]["code"], "too-large")
         self.assertIs(answer["last"], True)
-        self.assertEqual(child.wait(10), 0)
+        self.assertEqual(child.wait(60), 0)
 
     def test_processor_time_is_paid_for_with_bytes(self):
         """A small file that is made to cost time ends in words, and the process goes on."""
@@ -152,7 +152,7 @@ class ProcessTests(SynchronousTestCase):
             error = self.ask(child, line("spin"))["error"]
             self.assertEqual(error["code"], "too-large")
             self.assertIn("of processor time", error["message"])
-        self.assertLess(time.monotonic() - began, 30)
+        self.assertLess(time.monotonic() - began, 60)
         self.assertEqual(self.ask(child, line("pid"))["result"]["data"]["pid"], child.pid)
         large = Path(self.mktemp())
         with large.open("wb") as file:
@@ -167,11 +167,11 @@ class ProcessTests(SynchronousTestCase):
         self.ready(child)
         child.stdin.write(b"x" * (worker.MAX_REQUEST_BYTES + 1))
         child.stdin.flush()
-        self.assertEqual(child.wait(10), 1)
+        self.assertEqual(child.wait(60), 1)
 
     def test_without_its_parent_it_does_not_start(self):
         child = self.start(parent=1)
-        self.assertEqual(child.wait(10), 1)
+        self.assertEqual(child.wait(60), 1)
 
     def test_dies_with_its_parent_in_the_middle_of_work(self):
         """The parent is killed by SIGKILL; the kernel ends the busy child."""
@@ -199,7 +199,7 @@ class ProcessTests(SynchronousTestCase):
         parent.kill()
         parent.wait()
         parent.stderr.read()  # its files are closed a moment before it is gone
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while _alive(pid):
             self.assertLess(time.monotonic(), deadline)
 

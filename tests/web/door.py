@@ -212,7 +212,7 @@ class StubCase(SynchronousTestCase):
 class SocketCase(TestCase):
     """A listening port; clients are blocking ones in threads, which know nothing of Twisted."""
 
-    timeout = 60
+    timeout = 180
     options: ClassVar[dict[str, Any]] = {}
 
     def setUp(self) -> None:
@@ -237,7 +237,7 @@ class SocketCase(TestCase):
         """A client's end; small sends to a listening port do not block."""
         s = socket.socket()
         self.addCleanup(s.close)
-        s.settimeout(20)
+        s.settimeout(60)
         if receive_bytes is not None:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         s.connect(("127.0.0.1", self.number))
@@ -247,7 +247,7 @@ class SocketCase(TestCase):
         """Everything that comes back for these bytes, until the server closes."""
 
         def talk() -> bytes:
-            with socket.create_connection(("127.0.0.1", self.number), timeout=20) as s:
+            with socket.create_connection(("127.0.0.1", self.number), timeout=60) as s:
                 try:
                     s.sendall(sent)
                     if shut:

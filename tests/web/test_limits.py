@@ -395,7 +395,7 @@ class SlowReaderTests(LimitCase):
         (transport,) = connections()
 
         def read_and_flood() -> None:
-            client.settimeout(20)
+            client.settimeout(60)
             left = 400_000
             while left > 0:
                 left -= len(client.recv(min(left, 65536)))
@@ -481,7 +481,7 @@ class ConnectionTests(LimitCase):
         return await deferToThread(read_all, self.connect_from(source))
 
     def connect_from(self, source: str) -> socket.socket:
-        s = socket.create_connection(("127.0.0.1", self.number), timeout=20, source_address=(source, 0))
+        s = socket.create_connection(("127.0.0.1", self.number), timeout=60, source_address=(source, 0))
         self.addCleanup(s.close)
         return s
 
@@ -497,7 +497,7 @@ class DripTests(LimitCase):
         def begin() -> None:
             for n, one in enumerate(held):
                 self.addCleanup(one.close)
-                one.settimeout(20)
+                one.settimeout(60)
                 one.bind((f"127.0.0.{2 + n % 8}", 0))
                 one.connect(("127.0.0.1", self.number))
                 one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")

@@ -65,7 +65,7 @@ class TLSTests(SocketCase):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         with (
-            socket.create_connection(("127.0.0.1", self.tls), timeout=20) as plain,
+            socket.create_connection(("127.0.0.1", self.tls), timeout=60) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as client,
         ):
             shown = client.getpeercert(binary_form=True)
@@ -100,7 +100,7 @@ class TLSTests(SocketCase):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             with (
-                socket.create_connection(("127.0.0.1", self.tls), timeout=20) as plain,
+                socket.create_connection(("127.0.0.1", self.tls), timeout=60) as plain,
                 context.wrap_socket(plain) as connection,
             ):
                 client = Client(connection)
@@ -126,7 +126,7 @@ class TLSTests(SocketCase):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             with (
-                socket.create_connection(("127.0.0.1", self.tls), timeout=20) as plain,
+                socket.create_connection(("127.0.0.1", self.tls), timeout=60) as plain,
                 context.wrap_socket(plain) as connection,
             ):
                 client = Client(connection)

@@ -252,7 +252,7 @@ class WireTests(SocketCase):
         self.house.tasks.put(a_task())
 
         def talk() -> list[int]:
-            connection = http.client.HTTPConnection("127.0.0.1", self.number, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", self.number, timeout=60)
             codes = []
             for method, path in (
                 ("GET", "/"),
@@ -355,7 +355,7 @@ class BlobTests(SocketCase):
 
     async def test_whole_plain(self) -> None:
         def talk() -> bytes:
-            connection = http.client.HTTPConnection("127.0.0.1", self.number, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", self.number, timeout=60)
             connection.request("GET", "/api/blob/a")
             response = connection.getresponse()
             body = response.read()
