@@ -32,6 +32,7 @@ ALLOWED = {
     "store": {"interfaces", "trace"},
     "jobs": {"interfaces", "trace"},
     "web": {"interfaces", "trace"},
+    "cluster": {"interfaces", "trace"},
     "service": set(),
 }
 BORDER = {"errors": set(), "model": {"errors"}}

@@ -75,6 +75,13 @@ class WireFactory(Factory):
 
 def certificates(*names: str) -> tuple[Any, Any]:
     """A trust root, and the server's side of a certificate for ``names`` that it has signed."""
+    root, leaf = signed(*names)
+    trust = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(root)])
+    return trust, ssl.PrivateCertificate.loadPEM(leaf).options()
+
+
+def signed(*names: str) -> tuple[bytes, bytes]:
+    """As PEM: an authority, and a certificate for ``names`` that it has signed, with its key."""
     now = dt.datetime.now(dt.UTC)
 
     def build(subject: str, issuer: str, key: Any) -> x509.CertificateBuilder:
@@ -110,6 +117,4 @@ def certificates(*names: str) -> tuple[Any, Any]:
     )
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    trust = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(root.public_bytes(pem))])
-    server = ssl.PrivateCertificate.loadPEM(leaf.public_bytes(pem) + private).options()
-    return trust, server
+    return root.public_bytes(pem), leaf.public_bytes(pem) + private

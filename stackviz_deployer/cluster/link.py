@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A connection to Redis that is made again whenever it is lost, with a deadline for everything.
+
+The protocol is txredisapi's; its factories are not used.  They give up for good when the answer
+to AUTH or SELECT does not come (a server that restarts, or has too many clients), let commands wait
+without end while there is no connection, do not check the server's certificate, and turn texts that
+look like numbers into numbers (txredisapi 1.6.0).  ClientService is none either: a connection that is
+lost while it is being prepared is an unhandled error to it (Twisted 26.10).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import txredisapi
+from attrs import field, frozen
+from OpenSSL import SSL
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+log = Logger()
+
+TIMEOUT_S = 5.0
+"""Of a command, and of making a connection."""
+
+RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses before the next attempt to connect, each shortened by chance; then the last again and again."""
+
+SETTLED_S = 10.0
+"""A connection that lasted so long was a good one: the pauses begin anew."""
+
+
+class LinkError(Exception):
+    """Redis did not do what it was asked to."""
+
+
+class AwayError(LinkError):
+    """There is no connection, or it was lost, or no answer came in time."""
+
+
+class RefusedError(LinkError):
+    """Redis answered with an error; it begins with Redis' word for it (``NOGROUP ...``)."""
+
+
+@frozen(kw_only=True)
+class RedisServer:
+    """Where Redis is, and how to get in."""
+
+    host: str = "127.0.0.1"
+    port: int = 6379
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    db: int = 0
+    tls: bool = False
+    ca: bytes | None = field(default=None, repr=False)
+    """PEM of the authorities that may have signed the server's certificate; None: the system's."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
+
+
+class _Losable:
+    """A protocol that tells when it is lost."""
+
+    def __init__(self) -> None:
+        super().__init__(charset="utf-8", convertNumbers=False)  # type: ignore[call-arg]  # of the other base
+        self.lost: Deferred[None] = Deferred()
+        self.why: BaseException | None = None
+        """Of the loss."""
+
+    def connectionLost(self, why: Failure) -> None:
+        self.why = why.value
+        self.lost.callback(None)  # before those hear of it who wait for answers
+        super().connectionLost(why)  # type: ignore[misc]  # of the other base
+
+
+class _Commands(_Losable, txredisapi.RedisProtocol):  # type: ignore[misc]  # it has no types
+    """For questions and answers."""
+
+
+class _Messages(_Losable, txredisapi.SubscriberProtocol):  # type: ignore[misc]  # it has no types
+    """For messages; of the answers to commands it knows the last three parts alone."""
+
+    def __init__(self, heard: Callable[[str], None]) -> None:
+        super().__init__()
+        self._heard = heard
+
+    def messageReceived(self, _pattern: object, _channel: object, message: object) -> None:
+        try:
+            self._heard(message if isinstance(message, str) else "")
+        except Exception:  # noqa: BLE001  what one message does wrong must not cost the connection
+            log.failure("taking a message from Redis")
+
+
+class Link(Service):
+    """One connection, kept up while the service runs."""
+
+    def __init__(
+        self,
+        server: RedisServer,
+        reactor: Any,
+        *,
+        name: str,
+        ready: Callable[[Link], Awaitable[None]] | None = None,
+        lost: Callable[[], None] = lambda: None,
+        heard: Callable[[str], None] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """``name``: what the server's CLIENT LIST shows.
+
+        ``ready`` prepares each new connection, of which it may use ``call``; the connection counts as
+        made when it returns, and is dropped when it raises.  ``lost`` is told of the end of one that
+        counted.  ``heard`` gets the messages of the channels that ``ready`` has subscribed to; such a
+        connection can do nothing else but PING.
+        """
+        self._server = server
+        self._reactor = reactor
+        self._clock: IReactorTime = reactor
+        self._client = name
+        self._ready = ready
+        self._lost = lost
+        self._heard = heard
+        self._timeout_s = timeout_s
+        self._protocol: Any = None
+        self._loop: Deferred[None] | None = None
+        self.trouble: str | None = f"{server} is not connected yet"
+        """Why there is no connection, for the operator; None while there is one."""
+
+    def startService(self) -> None:
+        """Begin to connect."""
+        super().startService()
+        self._loop = Deferred.fromCoroutine(self._keep())
+        self._loop.addErrback(self._ended)
+
+    def stopService(self) -> Deferred[None]:
+        """Close the connection, whatever waits for it."""
+        super().stopService()
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.cancel()
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        protocol, self._protocol = self._protocol, None
+        self.trouble = f"{self._server} is not connected any more"
+        if protocol is not None and protocol.connected:
+            gone: Deferred[None] = Deferred()
+            protocol.lost.addBoth(gone.callback)
+            protocol.transport.abortConnection()
+            await gone
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a connection, prepared and not known to be lost."""
+        return self._protocol is not None and self.trouble is None
+
+    async def call(self, *command: str | int | bytes, timeout_s: float | None = None) -> Any:
+        """The answer to one command: str, int, None, or a list of such; bytes for what is no UTF-8.
+
+        ``timeout_s``: for one that waits by itself.  When it is over the connection is closed, because
+        answers come in the order of the questions.  Raises AwayError (also when it is not known whether
+        the command was done), RefusedError.
+        """
+        protocol = self._protocol
+        if protocol is None:
+            raise AwayError(self.trouble or f"{self._server} is not connected")
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+
+        def late(_result: object, _limit_s: float) -> Any:
+            if protocol.transport is not None:
+                protocol.transport.abortConnection()
+            raise AwayError(f"{self._server} did not answer within {limit_s:g} s")
+
+        try:
+            answer: Deferred[Any] = protocol.execute_command(*command)
+            return await answer.addTimeout(limit_s, self._clock, onTimeoutCancel=late)
+        except txredisapi.ResponseError as error:
+            raise RefusedError(str(error).strip()) from error
+        except txredisapi.RedisError as error:
+            raise AwayError(f"{self._server}: {_words(protocol.why or error)}") from error
+
+    async def _keep(self) -> None:
+        failures = 0
+        while self.running:
+            began_s = self._clock.seconds()
+            try:
+                protocol = await self._connect()
+            except CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001  whatever it is: another attempt
+                self._note(f"{self._server} cannot be used: {_words(error)}")
+            else:
+                self.trouble = None
+                log.info("connected to {server} ({name})", server=str(self._server), name=self._client)
+                await _wait(protocol.lost)
+                self._protocol = None
+                self._note(f"the connection to {self._server} was lost")
+                self._lost()
+            failures = 0 if self._clock.seconds() - began_s >= SETTLED_S else failures + 1
+            pause_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
+            await deferLater(self._clock, pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+
+    async def _connect(self) -> Any:
+        """A prepared connection.  Raises what made that impossible; then nothing is left open."""
+        heard = self._heard
+        factory = Factory.forProtocol(_Commands if heard is None else lambda: _Messages(heard))
+        factory.noisy = False
+        connecting: Deferred[Any] = self._endpoint().connect(factory)
+        protocol = await connecting.addTimeout(self._timeout_s, self._clock)
+        self._protocol = protocol
+        try:
+            protocol.transport.setTcpNoDelay(True)
+            protocol.transport.setTcpKeepAlive(True)
+            await self._greet()
+            if self._ready is not None:
+                await self._ready(self)
+        except BaseException:
+            self._protocol = None
+            if protocol.transport is not None:
+                protocol.transport.abortConnection()
+            raise
+        return protocol
+
+    async def _greet(self) -> None:
+        server = self._server
+        if server.password is not None:
+            user = () if server.username is None else (server.username,)
+            await self.call("AUTH", *user, server.password)
+        if server.db:
+            await self.call("SELECT", server.db)
+        await self.call("CLIENT", "SETNAME", self._client)
+
+    def _endpoint(self) -> IStreamClientEndpoint:
+        server = self._server
+        endpoint: IStreamClientEndpoint = HostnameEndpoint(
+            self._reactor, server.host, server.port, timeout=self._timeout_s
+        )
+        if not server.tls:
+            return endpoint
+        trust = None if server.ca is None else trustRootFromCertificates([Certificate.loadPEM(server.ca)])
+        return wrapClientTLS(optionsForClientTLS(server.host, trustRoot=trust), endpoint)
+
+    def _note(self, trouble: str) -> None:
+        if trouble != self.trouble and self.running:
+            log.warn("{trouble}; tried again until it can", trouble=trouble)  # noqa: G010 - Twisted's Logger
+        self.trouble = trouble
+
+    def _ended(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            log.failure("the connection to {server} is not kept up any more", failure, server=self._server)
+
+
+async def _wait(lost: Deferred[None]) -> None:
+    """Until ``lost`` fires; it may be waited for again."""
+    mine: Deferred[None] = Deferred()
+
+    def pass_on(_result: None) -> None:
+        if not mine.called:
+            mine.callback(None)
+
+    lost.addCallback(pass_on)
+    await mine
+
+
+def _words(error: BaseException) -> str:
+    """What an operator can make of it; a secret is in none of them."""
+    if isinstance(error, SSL.Error):  # of OpenSSL's own words the last are for people
+        reasons = error.args[0] if error.args else ()
+        return "; ".join(str(reason[-1]) for reason in reasons) or "TLS failed"
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
