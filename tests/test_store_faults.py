@@ -157,6 +157,35 @@ class FaultTests(TestCase):
         self.scrape_again()
         self.assertEqual(list((disk / "tmp").iterdir()), [])
 
+    def test_what_waits_goes_on_waiting_while_the_disk_is_full(self) -> None:
+        server = HalfServer()
+        self.addCleanup(server.close)
+        place = f"127.0.0.1:{server.server_port}"
+        given = {"log_hosts": [place], "private_networks": ["127.0.0.0/8"], "scrapes": 1}
+        given |= {"zuuls": [], "gerrits": []}
+        self.daemon = Daemon(Path(self.mktemp()).absolute(), given)
+        self.addCleanup(self.daemon.kill)
+        disk = self.on_a_small_disk()
+        _, first = self.daemon.post("/api/scrape", {"url": f"http://{place}/job/"})
+        self.assertTrue(server.half.wait(30), "nobody asked for the file")
+        _, listed = self.daemon.post("/api/list", {"q": "sample"})
+        status, waiting = self.daemon.post("/api/scrape", listed["results"][0])
+        self.assertEqual((status, waiting["status"]), (202, "queued"), waiting)
+        filler = disk / "filler"
+        self.fill(filler)
+        self.until("degraded")
+        server.rest.set()
+        self.assertEqual(self.daemon.wait(first["uuid"])["error"], "store-failed")
+        self.fill(filler)  # what the first one had taken is free again
+        deadline = time.monotonic() + 30
+        while "claiming tasks fails" not in " ".join(self.until("degraded")):
+            self.assertLess(time.monotonic(), deadline)
+        _, still = self.daemon.post("/api/status", {"q": waiting["uuid"]})
+        self.assertEqual(still["status"], "queued")
+        filler.unlink()
+        self.assertEqual(self.daemon.wait(waiting["uuid"])["status"], "finished")
+        self.assertEqual(self.until("ok"), [])
+
     def test_disk_full(self) -> None:
         disk = self.on_a_small_disk()
         uuid = self.made()

@@ -299,7 +299,7 @@ class JobQueue(Service):
     async def _claim(self) -> Task | None:
         self._claiming, self._rung = True, False
         try:
-            task = await self._stubborn("claiming tasks", self._store.claim)
+            task = await self._stubborn("claiming tasks", self._next)
         finally:
             cancelled, self._cancelled_meanwhile = self._cancelled_meanwhile, set()
             self._claiming = False
@@ -312,6 +312,10 @@ class JobQueue(Service):
             self._rung = True
             return None
         return task
+
+    async def _next(self) -> Task | None:
+        self._writable()  # what could not be stored waits, rather than fail after all the work
+        return await self._store.claim()
 
     def _begin(self, task: Task) -> None:
         running = self._running[task.id] = _Running(task)
@@ -412,7 +416,8 @@ class JobQueue(Service):
                     failures += 1
                     if failures == tries:
                         raise
-                    log.failure("{what} fails; tried again", what=what)
+                    if self._trouble.get(what) != error.message:
+                        log.failure("{what} fails; tried again until it does not", what=what)
                     self._trouble[what] = error.message
                 await deferLater(self._clock, RETRY_S[min(failures, len(RETRY_S)) - 1])
         finally:

@@ -173,6 +173,10 @@ class Sweeper(Service):
             if what not in self._trouble:
                 log.failure("{what} fails; tried again", what=what)
             self._trouble[what] = error.message
+        except Exception:  # noqa: BLE001  a defect in one step must not end the others, nor this one for ever
+            if what not in self._trouble:
+                log.failure("{what} meets a defect; tried again", what=what)
+            self._trouble[what] = "a defect, of which the log tells"
         else:
             self._trouble.pop(what, None)
 
@@ -181,7 +185,7 @@ class Sweeper(Service):
             batch = [self._used.pop() for _ in range(min(FLUSH, len(self._used)))]
             try:
                 await self._rows.note_uses(batch)
-            except StoreError:
+            except Exception:
                 self._used.update(batch)
                 raise
 

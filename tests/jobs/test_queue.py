@@ -80,7 +80,7 @@ class QueueTestCase(SynchronousTestCase):
         self.uploads = FakeUploads(self.mktemp())
         self.queue = self.build()
 
-    def build(self, scrapes=2, queue=3):
+    def build(self, scrapes=2, queue=3, **more):
         return JobQueue(
             store=self.store,
             pipeline=self.pipeline,
@@ -90,6 +90,7 @@ class QueueTestCase(SynchronousTestCase):
             clock=self.clock,
             scrapes=scrapes,
             limits=Limits(queue=queue),
+            **more,
         )
 
     def start(self, queue=None):
@@ -443,7 +444,35 @@ class StoreTroubleTests(QueueTestCase):
             self.clock.advance(RETRY_S[-1])
             self.assertEqual(self.queue.health()["reasons"], [])
             self.finish(submitted)
-            self.assertEqual(len(self.flushLoggedErrors(StoreError)), len(RETRY_S) + 2)
+            self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
+
+    def test_nothing_is_claimed_that_could_not_be_stored(self):
+        """It waits, through a restart too, and begins by itself when the disk has room again."""
+        full = [False]
+
+        def writable():
+            if full[0]:
+                raise StoreError("/var/lib/x: only 5 bytes are left on the disk; make room", reason="full")
+
+        self.queue = self.build(scrapes=1, writable=writable)
+        self.start()
+        first, second = self.submit(1), self.submit(2)
+        full[0] = True
+        self.finish(first)
+        self.assertEqual(self.state(second), TaskState.QUEUED)
+        self.assertIn("claiming tasks fails: /var/lib/x: only 5", self.queue.health()["reasons"][0])
+        self.assertEqual(self.queue.health()["queued"], 1)
+        self.clock.pump(RETRY_S)
+        self.successResultOf(self.queue.stopService())
+        self.queue = self.start(self.build(writable=writable))
+        self.assertEqual(self.state(second), TaskState.QUEUED)
+        self.assertNotIn(second.task.id, self.pipeline.runs)
+        full[0] = False
+        self.clock.advance(RETRY_S[0])
+        self.assertEqual(self.queue.health()["reasons"], [])
+        self.finish(second)
+        self.assertEqual(self.state(second), TaskState.FINISHED)
+        self.assertEqual(len(self.flushLoggedErrors(StoreError)), 2)
 
     def test_a_defect_that_stops_the_queue_is_seen(self):
         self.start()

@@ -13,9 +13,10 @@ from tests.store.building import StoreTestCase, a_job, a_parsed
 class FailingRows:
     """Rows whose ``note_uses`` fails while it is told to."""
 
-    def __init__(self, rows):
+    def __init__(self, rows, error=None):
         self.rows = rows
         self.failing = True
+        self.error = error or StoreError("the disk is full", reason="full")
         self.noted = []
 
     def __getattr__(self, name):
@@ -23,7 +24,7 @@ class FailingRows:
 
     async def note_uses(self, task_ids):
         if self.failing:
-            raise StoreError("the disk is full", reason="full")
+            raise self.error
         self.noted.append(sorted(task_ids))
         await self.rows.note_uses(task_ids)
 
@@ -106,6 +107,23 @@ class SweeperTests(StoreTestCase):
         self.sweeper(bytes=40)
         await self.rests()
         self.assertEqual({await self.state(task) for task in tasks}, {"finished"})
+
+    async def test_a_defect_in_one_step_ends_neither_the_others_nor_itself(self) -> None:
+        old, looked_at = await self.finished(1), await self.finished(2)
+        await self.restart_files()
+        rows = FailingRows(self.rows, ZeroDivisionError())
+        sweeper = self.sweeper(rows, days=1.0)
+        await self.rests()
+        sweeper.used(looked_at.id)
+        for _ in range(3):
+            await self.next()
+        self.assertEqual(sweeper.health()["reasons"], ["noting uses fails: a defect, of which the log tells"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.clock.now += 100_000_000
+        rows.failing = False
+        await self.next()
+        self.assertEqual(sweeper.health()["reasons"], [])
+        self.assertEqual((await self.state(old), await self.state(looked_at)), ("expired", "finished"))
 
     async def test_uses_are_noted_in_batches_and_not_forgotten(self) -> None:
         tasks = [await self.finished(n) for n in range(3)]
