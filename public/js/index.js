@@ -166,13 +166,14 @@ document.addEventListener("paste", (event) => {
   askIn(text);
 });
 
-const sheet = keySheet(byId("help"), [
+const sheet = keySheet("Keys", [
   ["/", "to the look-up"],
   ["Enter", "look up; on a job: open its site"],
   ["↓ ↑", "the next, the previous job; from the look-up: the first"],
   ["Ctrl+V", "anywhere on the page: look up what is pasted, as what is dropped"],
   ["?", "this list"],
 ]);
+byId("help").addEventListener("click", () => sheet.showModal());
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || sheet.open) return;

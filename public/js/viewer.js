@@ -7,7 +7,6 @@ import { C } from "./lib/classes.js";
 import { arrangeArtifacts } from "./lib/runs.js";
 import { makeTestSet } from "./lib/testset.js";
 import { getState, onState, setOrigin, setState } from "./store.js";
-import { bindKeys } from "./views/keys.js";
 import { notice, skeleton, warningList } from "./views/pieces.js";
 import { makeRunView } from "./views/runview.js";
 import { headerView } from "./views/summary.js";
@@ -32,6 +31,7 @@ let job;
 
 async function start() {
   if (!uuid) {
+    void listen();
     const { missingView } = await import("./views/ending.js");
     missingView(main, "No such site", "The address of a site looks like /s/<id>/.");
     return;
@@ -48,21 +48,33 @@ async function start() {
     else await showRun();
     // The timeline first: what is not needed for it comes after it.
     await view?.drawn;
+    void listen();
     const { showSaving } = await import("./views/save.js");
     showSaving(byId("job"), task);
     if (!parts.consoles.length && !parts.output) return;
     const [{ consolesView }] = await Promise.all([import("./views/console.js"), sheet("/css/console.css"), sheet("/css/sgr.css")]);
     fill(consoleBox, consolesView(task.artifacts));
   } catch (error) {
+    void listen();
     // Not ready, failed, expired since this page was sent: say so, and go on when there is something to see.
     if (error instanceof ApiError && [409, 410, 422].includes(error.status)) {
-      const { watch } = await import("./watch.js");
+      const [{ watch }] = await Promise.all([import("./watch.js"), sheet("/css/progress.css")]);
       await watch(main, uuid, () => void start());
     } else {
       const { missingView } = await import("./views/ending.js");
       missingView(main, error instanceof ApiError && error.status === 404 ? "No such site" : "The site cannot be shown", messageOf(error));
     }
   }
+}
+
+let listening = false;
+
+/** To keys, once there is something that they could be for. */
+async function listen() {
+  if (listening) return;
+  listening = true;
+  const { bindKeys } = await import("./views/keys.js");
+  bindKeys({ view: () => view, set: setState });
 }
 
 async function showRun() {
@@ -139,5 +151,4 @@ onState((now, before) => {
   if (now.group !== before.group) void showRun();
   else view?.apply(now, before);
 });
-bindKeys({ view: () => view, set: setState });
 void start();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BAND, DIMMED, indexLanes, markerColumns, paintLane, testAt, WHOLE } from "../../public/js/lib/lanes.js";
+import { BAND, DIMMED, indexLanes, markerColumns, paintLane, WHOLE } from "../../public/js/lib/lanes.js";
+import { testAt } from "../../public/js/lib/pointing.js";
 import { clamp, isWhole, pan, reveal, zoom } from "../../public/js/lib/range.js";
 import { FAIL, PASS, SKIP } from "../../public/js/lib/status.js";
 import { makeTestSet } from "../../public/js/lib/testset.js";

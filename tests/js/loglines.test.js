@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseDstat } from "../../public/js/lib/dstat.js";
 import { findRows, linesOf, logLines } from "../../public/js/lib/loglines.js";
-import { chartsOf, columnEdges, otherCharts, reduceColumns } from "../../public/js/lib/metrics.js";
+import { chartsOf, columnEdges, reduceColumns } from "../../public/js/lib/metrics.js";
+import { otherCharts } from "../../public/js/lib/othercharts.js";
 import { overStretch } from "../../public/js/lib/window.js";
 
 const LOG = logLines(

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blocksOf, findDetails } from "../../public/js/lib/blocks.js";
 import { parseDstat } from "../../public/js/lib/dstat.js";
-import { chartsOf, columnEdges, reduceColumns, rowAt, sampleRange, total } from "../../public/js/lib/metrics.js";
+import { chartsOf, columnEdges, reduceColumns, sampleRange, total } from "../../public/js/lib/metrics.js";
+import { rowAt } from "../../public/js/lib/window.js";
 import { DEFAULT_STATE, formatState, parseState } from "../../public/js/lib/urlstate.js";
 
 const HEAD = [

@@ -7,7 +7,8 @@ import { sortTests } from "../../public/js/lib/order.js";
 import { arrangeArtifacts } from "../../public/js/lib/runs.js";
 import { FAIL, UNFINISHED } from "../../public/js/lib/status.js";
 import { classOf, makeTestSet, splitName } from "../../public/js/lib/testset.js";
-import { terminalLine, visible } from "../../public/js/lib/format.js";
+import { visible } from "../../public/js/lib/format.js";
+import { terminalLine } from "../../public/js/lib/loglines.js";
 
 const NOON = Date.UTC(2016, 5, 1, 12, 0, 0);
 

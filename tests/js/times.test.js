@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { counted, formatAgo, formatBytes, formatCount, formatFull, formatLength, formatMoment, formatPercent, formatSpan, niceMax, timeTicks } from "../../public/js/lib/format.js";
+import { counted, formatBytes, formatCount, formatLength, formatMoment, formatPercent, niceMax, timeTicks } from "../../public/js/lib/format.js";
+import { formatAgo, formatFull, formatSpan } from "../../public/js/lib/moments.js";
 
 const NOON = Date.UTC(2016, 5, 1, 12, 0, 0);
 

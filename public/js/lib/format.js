@@ -52,7 +52,7 @@ export function formatDay(ms, zone) {
 }
 
 /** +12:03, -0:05, +1:02:03.5 @param {number} ms @param {number} digits */
-function formatOffset(ms, digits) {
+export function formatOffset(ms, digits) {
   const unit = 10 ** (3 - digits);
   const cut = Math.round(Math.abs(ms) / unit) * unit;
   const seconds = Math.floor(cut / 1000);
@@ -75,32 +75,6 @@ function parts(ms, zone) {
 }
 
 /**
- * The whole sentence for a moment: day, time and zone, as it can be matched with a log.
- * @param {number} ms
- * @param {Zone} zone
- * @param {number} start_ms
- * @param {number} [digits]
- */
-export function formatFull(ms, zone, start_ms, digits = 3) {
-  if (zone === "start") return `${formatOffset(ms - start_ms, digits)} from the start`;
-  return `${formatDay(ms, zone)} ${formatMoment(ms, zone, start_ms, digits)} ${zoneName(zone, ms)}`;
-}
-
-/**
- * From when to when, with the day and the zone said once.
- * @param {number} from_ms
- * @param {number} to_ms
- * @param {Zone} zone
- * @param {number} start_ms
- */
-export function formatSpan(from_ms, to_ms, zone, start_ms) {
-  const times = `${formatMoment(from_ms, zone, start_ms, 3)} to `;
-  if (zone === "start") return times + formatFull(to_ms, zone, start_ms);
-  const [from_day, to_day] = [formatDay(from_ms, zone), formatDay(to_ms, zone)];
-  return `${from_day} ${times}${to_day === from_day ? "" : `${to_day} `}${formatMoment(to_ms, zone, start_ms, 3)} ${zoneName(zone, to_ms)}`;
-}
-
-/**
  * @param {Zone} zone
  * @param {number} ms the zone's offset is that of this moment
  */
@@ -110,18 +84,6 @@ export function zoneName(zone, ms) {
   const minutes = -new Date(ms).getTimezoneOffset();
   const sign = minutes < 0 ? "-" : "+";
   return `UTC${sign}${pad(Math.floor(Math.abs(minutes) / 60))}:${pad(Math.abs(minutes) % 60)}`;
-}
-
-/** "3 minutes ago", for the look-up. @param {number} ms @param {number} now_ms */
-export function formatAgo(ms, now_ms) {
-  const s = Math.max(0, (now_ms - ms) / 1000);
-  /** @type {[number, string][]} */
-  const units = [[31557600, "year"], [2629800, "month"], [86400, "day"], [3600, "hour"], [60, "minute"]];
-  for (const [size, name] of units) {
-    const n = Math.floor(s / size);
-    if (n >= 1) return `${n} ${name}${n === 1 ? "" : "s"} ago`;
-  }
-  return "just now";
 }
 
 const STEPS_MS = [
@@ -210,10 +172,6 @@ export function counted(n, one, many = `${one}s`) {
 
 // Text of strangers, made safe to look at: nothing in it may hide itself or reorder what stands around it.
 
-const ESCAPE = String.fromCharCode(27);
-// Colours of terminals; what other sequences there are is shown as what it is.
-const COLOURS = new RegExp(`${ESCAPE}\\[[0-9;]*[mK]`, "g");
-
 /**
  * Characters without a shape of their own as their numbers: controls, and those that turn the direction of writing.
  * @param {string} text
@@ -223,9 +181,4 @@ export function visible(text) {
     if (char === "\n" || char === "\t") return char;
     return char === "\r" ? "" : `⟨${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
-}
-
-/** A line that was written for a terminal. @param {string} text */
-export function terminalLine(text) {
-  return visible(text.replace(COLOURS, ""));
 }

@@ -4,7 +4,7 @@
 // band of their own in the middle of the lane, where they hide nothing and nothing but a failure hides them.
 import { lowerBound } from "./testset.js";
 import { BETWEEN } from "./gaps.js";
-import { BETWEEN_CLASSES, FAIL, PASS, SKIP, TEST_STATUSES, UNFINISHED } from "./status.js";
+import { BETWEEN_CLASSES, FAIL, PASS, SKIP, UNFINISHED } from "./status.js";
 
 /** @typedef {import("./testset.js").TestSet} TestSet */
 
@@ -149,37 +149,14 @@ export function markerColumns(index, statuses, range, width, apart, mask = null)
   return columns;
 }
 
-/**
- * The test that a pointer means: the worst of those under it, else the nearest within `slack_ms`, -1 for none.
- * @param {LaneIndex} index
- * @param {number} lane
- * @param {number} ms
- * @param {number} slack_ms
- */
-export function testAt(index, lane, ms, slack_ms) {
-  let best = -1;
-  let bestDistance = Infinity;
-  for (const status of TEST_STATUSES) {
-    const row = index.rows[lane][status];
-    const { first, last } = rowSpan(row, ms - slack_ms, ms + slack_ms);
-    for (let k = last - 1; k >= first; k -= 1) {
-      const distance = ms < row.start[k] ? row.start[k] - ms : ms > row.end[k] ? ms - row.end[k] : 0;
-      if (distance <= slack_ms && distance < bestDistance) {
-        best = row.ids[k];
-        bestDistance = distance;
-      }
-      if (bestDistance === 0) return best;
-    }
-  }
-  return best;
-}
-
 // Where each lane lies: thinner ones the more there are, and folded ones the thinnest.
 
 /** Above the lanes are the axis and the markers of failures. */
-export const LANES_TOP = 32;
+export const AXIS = 20;
+export const MARKERS = 12;
+export const LANES_TOP = AXIS + MARKERS;
 export const FOLDED = 5;
-const GAP = 3;
+export const GAP = 3;
 
 /** @typedef {{tops: number[], heights: number[], whole: number}} Layout in CSS pixels */
 
@@ -200,11 +177,4 @@ export function layoutLanes(labels, folded) {
     return top;
   });
   return { tops, heights, whole: y + GAP };
-}
-
-/** @param {Layout} layout @param {number} y @returns {number} lane, -1 for none */
-export function laneAt({ tops, heights }, y) {
-  // The space below a lane belongs to it: between lanes there is nothing to be meant.
-  for (let lane = tops.length - 1; lane >= 0; lane -= 1) if (y >= tops[lane]) return y < tops[lane] + heights[lane] + GAP ? lane : -1;
-  return -1;
 }

@@ -2,6 +2,8 @@
 // An attachment as lines with levels.  A line without a level of its own belongs to the record before it and shares
 // its level, so that a filter by level can never take a traceback apart.
 
+import { visible } from "./format.js";
+
 /** Levels in ascending order; what stands before the first record has none and is always shown. */
 export const NO_LEVEL = 0;
 /** @type {Record<string, number>} */
@@ -65,4 +67,13 @@ export function findRows({ lines }, rows, words) {
 /** @param {number} level @returns {"error"|"warning"|""} how a line is marked */
 export function toneOf(level) {
   return level >= 4 ? "error" : level === 3 ? "warning" : "";
+}
+
+const ESCAPE = String.fromCharCode(27);
+// Colours of terminals; what other sequences there are is shown as what it is.
+const COLOURS = new RegExp(`${ESCAPE}\\[[0-9;]*[mK]`, "g");
+
+/** A line that was written for a terminal. @param {string} text */
+export function terminalLine(text) {
+  return visible(text.replace(COLOURS, ""));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which charts a dstat file can fill, and what they show of it.
 import { formatBytes, formatNumber, formatPercent, formatRate, niceMax } from "./format.js";
+import { lowerBound } from "./testset.js";
 
 /** @typedef {import("./dstat.js").Dstat} Dstat */
 
@@ -18,8 +19,8 @@ import { formatBytes, formatNumber, formatPercent, formatRate, niceMax } from ".
 
 /** @typedef {{key: string, name: string, stacked: boolean, series: [string, number, string[]][], format: (value: number) => string, top: (most: number) => number}} Wanted */
 
-/** @type {Wanted[]} */
-const CHARTS = [
+/** @type {readonly Wanted[]} */
+export const CHARTS = [
   {
     key: "cpu",
     name: "CPU",
@@ -83,32 +84,8 @@ const CHARTS = [
 ];
 
 /** @param {Float32Array} values */
-function hasNumbers(values) {
+export function hasNumbers(values) {
   return values.some((value) => !Number.isNaN(value));
-}
-
-/** How the columns of a group are written; others are plain numbers. @type {[RegExp, (value: number) => string, 1000|1024][]} */
-const FORMATS = [
-  [/cpu_usage|\/util$/, formatPercent, 1000],
-  [/^(?:memory|swap|virtual)/, formatBytes, 1024],
-  [/^(?:dsk|net|paging)/, formatRate, 1024],
-];
-
-/**
- * Each column that no usual chart shows, as a chart of its own.
- * @param {Dstat} dstat
- * @returns {Chart[]}
- */
-export function otherCharts(dstat) {
-  const shown = new Set(CHARTS.flatMap((chart) => chart.series.flatMap(([, , keys]) => keys)));
-  const charts = [];
-  for (const [key, values] of dstat.columns) {
-    if (shown.has(key) || !hasNumbers(values)) continue;
-    const [, format, base] = FORMATS.find(([pattern]) => pattern.test(key)) ?? [null, formatNumber, /** @type {1000} */ (1000)];
-    const [group, column] = [key.slice(0, key.lastIndexOf("/")), key.slice(key.lastIndexOf("/") + 1)];
-    charts.push({ key, name: group.replace(/_/g, " "), stacked: false, series: [{ label: column, values, colour: 1 }], format, top: (/** @type {number} */ most) => niceMax(most, base) });
-  }
-  return charts;
 }
 
 /**
@@ -138,25 +115,13 @@ export function chartsOf(dstat) {
 export function columnEdges(time, range, width) {
   const edges = new Uint32Array(width + 1);
   const step = (range.to_ms - range.from_ms) / width;
-  let row = bound(time, range.from_ms);
+  let row = lowerBound(time, range.from_ms);
   for (let x = 0; x <= width; x += 1) {
     const from = range.from_ms + x * step;
     while (row < time.length && time[row] < from) row += 1;
     edges[x] = row;
   }
   return edges;
-}
-
-/** @param {Float64Array} time @param {number} ms */
-function bound(time, ms) {
-  let low = 0;
-  let high = time.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (time[middle] < ms) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /**
@@ -252,8 +217,8 @@ export function sampleRange({ time, step_ms }, range, width) {
     const edges = columnEdges(time, range, width);
     return { width, x: Float64Array.from({ length: width }, (_, x) => x + 0.5), reduce: (values) => reduceColumns(values, edges) };
   }
-  const first = Math.max(0, bound(time, range.from_ms) - 1);
-  const last = Math.min(time.length, bound(time, range.to_ms) + 1);
+  const first = Math.max(0, lowerBound(time, range.from_ms) - 1);
+  const last = Math.min(time.length, lowerBound(time, range.to_ms) + 1);
   const x = Float64Array.from(time.subarray(first, last), (ms) => (ms - range.from_ms) / perPixel);
   return {
     width,
@@ -273,16 +238,4 @@ export function total(series) {
   const sum = new Float32Array(series[0].values.length);
   for (const { values } of series) for (let i = 0; i < sum.length; i += 1) sum[i] += Number.isNaN(values[i]) ? 0 : values[i];
   return sum;
-}
-
-/**
- * The row that was measured at a moment, -1 when the nearest is more than two steps off.
- * @param {Dstat} dstat
- * @param {number} ms
- */
-export function rowAt(dstat, ms) {
-  const after = bound(dstat.time, ms);
-  const before = Math.max(0, after - 1);
-  const at = after < dstat.time.length && Math.abs(dstat.time[after] - ms) <= Math.abs(dstat.time[before] - ms) ? after : before;
-  return Math.abs(dstat.time[at] - ms) <= dstat.step_ms * 2 ? at : -1;
 }

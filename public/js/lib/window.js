@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the machine did during a stretch of time, as one number a series.
+// What the machine did at a moment, and during a stretch of time as one number a series.
 import { lowerBound } from "./testset.js";
 
 /** @typedef {import("./dstat.js").Dstat} Dstat */
@@ -25,4 +25,16 @@ export function overStretch({ time, step_ms }, charts, from_ms, to_ms) {
       return [{ name: chart.name, label, mean: chart.format(mean), peak: chart.format(rows.reduce((most, value) => Math.max(most, value), -Infinity)) }];
     }),
   );
+}
+
+/**
+ * The row that was measured at a moment, -1 when the nearest is more than two steps off.
+ * @param {Dstat} dstat
+ * @param {number} ms
+ */
+export function rowAt(dstat, ms) {
+  const after = lowerBound(dstat.time, ms);
+  const before = Math.max(0, after - 1);
+  const at = after < dstat.time.length && Math.abs(dstat.time[after] - ms) <= Math.abs(dstat.time[before] - ms) ? after : before;
+  return Math.abs(dstat.time[at] - ms) <= dstat.step_ms * 2 ? at : -1;
 }

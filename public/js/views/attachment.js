@@ -2,8 +2,8 @@
 // One attachment of a test: numbered lines, a search through all of them, a filter by level.
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { findRows, linesOf, logLines, toneOf } from "../lib/loglines.js";
-import { counted, formatCount, terminalLine, visible } from "../lib/format.js";
+import { findRows, linesOf, logLines, terminalLine, toneOf } from "../lib/loglines.js";
+import { counted, formatCount, visible } from "../lib/format.js";
 import { copyButton } from "./copy.js";
 
 /** Lines that are elements at a time, and characters of one of them. */

@@ -74,15 +74,16 @@ export function paintLanes(image, index, range, columns, mask, theme) {
 
 const NAMES = ["surface", "ink", "muted", "line", "accent", "dim", "focus", "fill-pass", "fill-fail", "fill-skip", "fill-skip-soft", "fill-unfinished", "fill-idle", "fill-between", "metric-1", "metric-2", "metric-3", "metric-4"];
 
-const DARK = "(prefers-color-scheme: dark)";
+export const DARK = "(prefers-color-scheme: dark)";
 
-/** Paper is light; the style sheet says so only while the page is laid out for it, which is too late to draw. */
-let printing = false;
-
-/** @returns {Theme} */
-export function readTheme() {
+/**
+ * @param {boolean} [printing] paper is light; the style sheet says so only while the page is laid out for it, which is too late to draw
+ * @returns {Theme}
+ */
+export function readTheme(printing = false) {
   const style = getComputedStyle(document.documentElement);
-  const css = Object.fromEntries(NAMES.map((name) => [name, schemed(style.getPropertyValue(`--${name}`), isDark(style))]));
+  const dark = !printing && isDark(style);
+  const css = Object.fromEntries(NAMES.map((name) => [name, schemed(style.getPropertyValue(`--${name}`), dark)]));
   const full = new Uint32Array(16).fill(pixel(css["fill-idle"]));
   const dim = pixel(css.dim);
   full[PASS] = pixel(css["fill-pass"]);
@@ -96,9 +97,9 @@ export function readTheme() {
   return { css, full, band };
 }
 
-/** What the page is shown in, by the system or by the person's choice, and not on paper. @param {CSSStyleDeclaration} style of the root */
+/** What the page is shown in, by the system or by the person's choice. @param {CSSStyleDeclaration} style of the root */
 function isDark(style) {
-  return !printing && (style.colorScheme === "dark" || (style.colorScheme !== "light" && matchMedia(DARK).matches));
+  return style.colorScheme === "dark" || (style.colorScheme !== "light" && matchMedia(DARK).matches);
 }
 
 /** The colour that light-dark(#rrggbb, #rrggbb) stands for. @param {string} value @param {boolean} dark */
@@ -112,26 +113,4 @@ export function pixel(hex) {
   const value = Number.parseInt(hex.slice(1), 16);
   const bytes = new Uint8ClampedArray([value >> 16, (value >> 8) & 255, value & 255, 255]);
   return new Uint32Array(bytes.buffer)[0];
-}
-
-/**
- * Call when the page turns light or dark: the system did, the person chose, or it goes to paper.
- * @param {() => void} changed draws at once: a page that is printed gets no other frame
- * @returns {() => void} to call no longer
- */
-export function onThemeChange(changed) {
-  const forget = new AbortController();
-  const { signal } = forget;
-  const paper = matchMedia("print");
-  /** @param {boolean} now */
-  const print = (now) => {
-    printing = now;
-    changed();
-  };
-  matchMedia(DARK).addEventListener("change", changed, { signal });
-  document.addEventListener("schemechange", changed, { signal });
-  paper.addEventListener("change", () => print(paper.matches), { signal });
-  addEventListener("beforeprint", () => print(true), { signal });
-  addEventListener("afterprint", () => print(false), { signal });
-  return () => forget.abort();
 }

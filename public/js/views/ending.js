@@ -3,7 +3,7 @@
 import { ApiError, messageOf } from "../api.js";
 import { fill, h, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { formatAgo } from "../lib/format.js";
+import { formatAgo } from "../lib/moments.js";
 import { scrape } from "../scrapes.js";
 import { notice } from "./pieces.js";
 import { jobFacts } from "./progress.js";

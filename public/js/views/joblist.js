@@ -4,7 +4,8 @@ import { h, outLink, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { groupJobs } from "../lib/groups.js";
 import { jobStatus } from "../lib/status.js";
-import { counted, formatAgo } from "../lib/format.js";
+import { counted } from "../lib/format.js";
+import { formatAgo } from "../lib/moments.js";
 import { notice, statusBadge, warningList } from "./pieces.js";
 
 /** @typedef {import("../lib/types.js").Answer} Answer */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The list of keys and gestures, made when it is first asked for.
-import { h } from "../dom.js";
-import { C } from "../lib/classes.js";
+import { sheet } from "../dom.js";
+import { keySheet } from "./sheet.js";
 
-/** @type {[keys: string, what: string][]} */
+/** @type {import("./sheet.js").Key[]} */
 const SHEET = [
   ["n / p", "next / previous failure"],
   ["+ / -", "zoom in / out"],
@@ -18,7 +18,7 @@ const SHEET = [
   ["click", "a test: its details; the name of a lane: fold it"],
 ];
 
-/** @type {[keys: string, what: string][]} */
+/** @type {import("./sheet.js").Key[]} */
 const CONSOLE_SHEET = [
   ["Enter", "in its search: the next hit; with Shift: the one before"],
   ["↑ ↓ Space", "in its lines: move, by a line or a page; Home and End: the first and the last"],
@@ -28,17 +28,11 @@ const CONSOLE_SHEET = [
   ["Esc", "select none"],
 ];
 
-/** @param {[keys: string, what: string][]} rows */
-const listOf = (rows) => h("dl", null, ...rows.flatMap(([keys, what]) => [h("dt", null, h("kbd", null, keys)), h("dd", null, what)]));
-
 /** @type {HTMLDialogElement|null} */
 let dialog = null;
 
-export function showKeys() {
-  if (!dialog) {
-    const close = h("button", { type: "button", class: C.button, onclick: () => dialog?.close() }, "Close");
-    dialog = h("dialog", { class: C.help, "aria-labelledby": "help-title" }, h("h2", { id: "help-title" }, "Keys and gestures"), listOf(SHEET), h("h3", null, "Console"), listOf(CONSOLE_SHEET), close);
-    document.body.append(dialog);
-  }
+export async function showKeys() {
+  await sheet("/css/keys.css");
+  dialog ??= keySheet("Keys and gestures", SHEET, [{ title: "Console", keys: CONSOLE_SHEET }]);
   if (!dialog.open) dialog.showModal();
 }

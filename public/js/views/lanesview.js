@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The lanes of the timeline: failure markers, the axis of time, one lane a worker.
 import { C } from "../lib/classes.js";
-import { FOLDED, laneAt, LANES_TOP, markerColumns, rowSpan, testAt } from "../lib/lanes.js";
+import { AXIS, FOLDED, MARKERS, markerColumns, rowSpan } from "../lib/lanes.js";
 import { FAIL, TEST_STATUSES, UNFINISHED } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
 import { timeTicks, visible } from "../lib/format.js";
@@ -9,9 +9,6 @@ import { makeSurface, paintLanes } from "./canvas.js";
 
 /** @typedef {import("./timeline.js").Scene} Scene */
 
-const AXIS = 20;
-const MARKERS = 12;
-const SLACK = 5;
 
 export function makeLanesView() {
   const surface = makeSurface(C.lanes);
@@ -45,26 +42,7 @@ export function makeLanesView() {
     drawSelected(c, scene, plot);
   }
 
-  return {
-    canvas: surface.canvas,
-    draw,
-    /**
-     * @param {Scene} scene
-     * @param {number} x in CSS pixels of the canvas
-     * @param {number} y
-     * @returns {number} test, or -1
-     */
-    hit(scene, x, y) {
-      const perPixel = (scene.range.to_ms - scene.range.from_ms) / (scene.width - scene.gutter);
-      const ms = scene.range.from_ms + (x - scene.gutter) * perPixel;
-      if (x < scene.gutter - SLACK) return -1;
-      if (y < LANES_TOP) return y >= AXIS ? nearestFailure(scene, ms, SLACK * perPixel) : -1;
-      const lane = laneAt(scene.layout, y);
-      return lane < 0 ? -1 : testAt(scene.index, lane, ms, SLACK * perPixel);
-    },
-    /** @param {Scene} scene @param {number} y @returns {number} lane, or -1 */
-    lane: (scene, y) => laneAt(scene.layout, y),
-  };
+  return { canvas: surface.canvas, draw };
 }
 
 /** @param {CanvasRenderingContext2D} c @param {Scene} scene @param {number} plot */
@@ -184,14 +162,4 @@ function drawSelected(c, scene, plot) {
   c.strokeStyle = scene.theme.css.ink;
   c.strokeRect(x0 - 2, y - 1, Math.max(4, x1 - x0 + 4), tall + 2);
   c.lineWidth = 1;
-}
-
-/** @param {Scene} scene @param {number} ms @param {number} slack_ms */
-function nearestFailure(scene, ms, slack_ms) {
-  let best = -1;
-  for (const i of scene.failures) {
-    const distance = Math.abs(scene.tests.end[i] - ms);
-    if (distance <= slack_ms && (best < 0 || distance < Math.abs(scene.tests.end[best] - ms))) best = i;
-  }
-  return best;
 }

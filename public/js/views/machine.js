@@ -3,10 +3,9 @@
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { parseDstat } from "../lib/dstat.js";
-import { chartsOf, otherCharts, rowAt, sampleRange } from "../lib/metrics.js";
+import { chartsOf, sampleRange } from "../lib/metrics.js";
 import { visible } from "../lib/format.js";
 import { makeChartView } from "./chartview.js";
-import { option } from "./pieces.js";
 import { lackNotice } from "./lack.js";
 
 /** @typedef {import("../lib/dstat.js").Dstat} Dstat */
@@ -18,9 +17,10 @@ import { lackNotice } from "./lack.js";
 /** @typedef {{name: string, dstat: Dstat, usual: Chart[], others: Chart[], views: ReturnType<typeof makeChartView>[]}} Loaded */
 
 /**
- * @param {{hosts: readonly Host[], choice: ReturnType<typeof import("./pieces.js").menu>, onHosts: (names: string[]) => void, onCharts: (keys: string[]) => void, changed: () => void}} options
+ * @param {readonly Host[]} hosts
+ * @param {() => void} changed
  */
-export function makeMachine({ hosts, choice, onHosts, onCharts, changed }) {
+export function makeMachine(hosts, changed) {
   /** @type {Map<string, Loaded|null>} null: there is nothing in it */
   const loaded = new Map();
   /** @type {Loaded[]} */
@@ -41,7 +41,7 @@ export function makeMachine({ hosts, choice, onHosts, onCharts, changed }) {
     if (!host || loaded.has(name)) return;
     const { text, near_ms } = await host.load();
     const dstat = parseDstat(text, near_ms);
-    loaded.set(name, dstat && { name, dstat, usual: chartsOf(dstat), others: otherCharts(dstat), views: [] });
+    loaded.set(name, dstat && { name, dstat, usual: chartsOf(dstat), others: [], views: [] });
   }
 
   /** @param {readonly string[]} wantedHosts none = the first @param {string[]|null} wantedKeys null = the usual ones */
@@ -53,6 +53,9 @@ export function makeMachine({ hosts, choice, onHosts, onCharts, changed }) {
     fill(trouble);
     try {
       await Promise.all(names.map(load));
+      // What is not usual is looked for when it is asked for.
+      const { otherCharts } = wantedKeys?.length ? await import("../lib/othercharts.js") : { otherCharts: null };
+      if (otherCharts) for (const host of loaded.values()) if (host) host.others = otherCharts(host.dstat);
     } catch (error) {
       if (asked === names) fill(trouble, lackNotice("warn", "The machine's measurements could not be loaded", error, () => void apply(wantedHosts, wantedKeys)));
     }
@@ -68,27 +71,7 @@ export function makeMachine({ hosts, choice, onHosts, onCharts, changed }) {
       if (shown.length > 1 && host.views.length) box.append(h("p", { class: C.machineName }, visible(host.name)));
       box.append(...host.views.map((view) => view.element));
     }
-    fillMenu();
     changed();
-  }
-
-  function fillMenu() {
-    const all = [...loaded.values()].filter((host) => host !== null);
-    /** @param {"usual"|"others"} kind @returns {Map<string, string>} key → what it is called */
-    const known = (kind) => new Map(all.flatMap((host) => host[kind].map((chart) => [chart.key, kind === "usual" ? chart.name : `${chart.name}: ${chart.series[0].label}`])));
-    const [usual, others] = [known("usual"), known("others")];
-    const now = keys ?? [...usual.keys()];
-    /** @param {[string, string]} entry */
-    const chartOption = ([key, name]) =>
-      option(visible(name), now.includes(key), (on) => {
-        const next = on ? [...now, key] : now.filter((one) => one !== key);
-        onCharts(next);
-      });
-    choice.fill(
-      hosts.length > 1 && group("Machines", hosts.map(({ name }) => option(visible(name), names.includes(name), (on) => onHosts(on ? [...names, name] : names.filter((one) => one !== name))))),
-      group("Charts", [...usual].map(chartOption)),
-      others.size > 0 && group("Other columns", [...others].map(chartOption)),
-    );
   }
 
   return {
@@ -106,17 +89,11 @@ export function makeMachine({ hosts, choice, onHosts, onCharts, changed }) {
       if (!drawn && shown.length) performance.mark("machine drawn");
       drawn ||= shown.length > 0;
     },
-    /** @param {number|null} ms */
-    values(ms) {
-      for (const { dstat, views } of shown) {
-        const row = ms === null ? -1 : rowAt(dstat, ms);
-        for (const view of views) view.values(row);
-      }
+    /** What may be chosen from, and what is. */
+    choice: () => ({ names, keys, loaded: [...loaded.values()].filter((host) => host !== null) }),
+    /** @param {(dstat: Dstat) => number} rowOf the row whose values are shown, -1 for none */
+    values(rowOf) {
+      for (const { dstat, views } of shown) for (const view of views) view.values(rowOf(dstat));
     },
   };
-}
-
-/** @param {string} name @param {readonly HTMLElement[]} options */
-function group(name, options) {
-  return h("fieldset", null, h("legend", null, name), ...options);
 }

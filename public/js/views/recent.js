@@ -3,7 +3,7 @@
 import { h, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { jobStatus } from "../lib/status.js";
-import { formatAgo } from "../lib/format.js";
+import { formatAgo } from "../lib/moments.js";
 import { statusBadge } from "./pieces.js";
 
 /** @typedef {import("../lib/types.js").Status} Status */

@@ -6,6 +6,8 @@ import { fill } from "../dom.js";
 import { overStretch } from "../lib/window.js";
 import { makeDetails } from "./details.js";
 import { makeFailures } from "./failures.js";
+import { machineChoices } from "./machinemenu.js";
+import { bindMenu, option } from "./menus.js";
 import { makeTable } from "./table.js";
 import { makeTeller } from "./telling.js";
 import { makeWorkers } from "./workers.js";
@@ -17,13 +19,13 @@ import { addressOf, notePlace } from "../store.js";
 const IN_BRIEF = ["cpu", "memory", "disk"];
 
 /**
- * @param {{tests: import("../lib/testset.js").TestSet, stats: import("../lib/types.js").StatsJson|null, details: import("../lib/types.js").Artifact|null,
+ * @param {{tests: import("../lib/testset.js").TestSet, stats: import("../lib/types.js").StatsJson|null, hosts: readonly string[], details: import("../lib/types.js").Artifact|null,
  *   job: import("../lib/types.js").Job, lanes: readonly import("../lib/gaps.js").LaneTime[], gaps: readonly import("../lib/gaps.js").Gap[],
- *   side: HTMLElement, below: HTMLElement, machine: ReturnType<typeof import("./machine.js").makeMachine>|null,
+ *   side: HTMLElement, below: HTMLElement, folding: HTMLDetailsElement, metrics: HTMLDetailsElement, machine: ReturnType<typeof import("./machine.js").makeMachine>|null,
  *   state: () => ViewState, set: (change: Partial<ViewState>) => void, onSelect: (test: number) => void, onPick: (test: number) => void,
- *   onClose: () => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void}} options
+ *   onFold: (lane: number) => void, onClose: () => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void}} options
  */
-export function makeRunParts({ tests, stats, details, job, lanes, gaps, side, below, machine, state, set, onSelect, onPick, onClose, onStep, onShow }) {
+export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onSelect, onPick, onFold, onClose, onStep, onShow }) {
   const zone = () => state().zone;
   const { linkOf, sharedLinkOf, markdownOf } = makeTeller({ tests, job, zone });
   const findings = makeFailures({ tests, stats, zone, onSelect: onPick, linkOf, sharedLinkOf, markdownOf });
@@ -45,11 +47,17 @@ export function makeRunParts({ tests, stats, details, job, lanes, gaps, side, be
     },
   });
   const table = makeTable({ tests, zone, onSelect, onSort: (sort, descending) => set({ sort, descending, row: 0 }), onPlace: (row) => notePlace({ row }) });
+  const showLanes = bindMenu(folding, () => tests.workers.map((label, lane) => option(label, !state().folded.includes(label), () => onFold(lane))));
+  const showMetrics = bindMenu(metrics, () => (machine ? machineChoices(machine.choice(), hosts, set) : []));
   fill(side, findings.element, workers.element);
   fill(below, attachments.element, table.element);
 
   return {
-    showMachine: attachments.showMachine,
+    showLanes,
+    showMachine() {
+      attachments.showMachine();
+      showMetrics();
+    },
     look: attachments.look,
     turn: findings.turn,
     place: table.place,

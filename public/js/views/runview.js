@@ -10,7 +10,7 @@ import { zoneName } from "../lib/format.js";
 import { addressOf } from "../store.js";
 import { makeFilterBar } from "./filterbar.js";
 import { makeMachine } from "./machine.js";
-import { menu, option, skeleton } from "./pieces.js";
+import { skeleton } from "./pieces.js";
 import { countsView, runFacts } from "./summary.js";
 import { makeTimeline } from "./timeline.js";
 
@@ -48,13 +48,12 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
       onRange: (range, whole) => set({ range: whole ? null : [(range.from_ms - tests.from_ms) / 1000, (range.to_ms - tests.from_ms) / 1000] }),
     },
   );
-  const metrics = menu("Metrics");
-  metrics.element.hidden = hosts.length === 0;
+  const [folding, metrics] = [menuButton("Lanes", tests.workers.length > 1), menuButton("Metrics", hosts.length > 0)];
   // Drawn in the first frame when its measurements are there as soon as the tests: a frame costs more than its charts.
-  const machine = hosts.length ? makeMachine({ hosts, choice: metrics, onHosts: (names) => set({ hosts: names }), onCharts: (charts) => set({ charts }), changed: () => {
+  const machine = hosts.length ? makeMachine(hosts, () => {
     timeline.redraw();
     parts?.showMachine();
-  } }) : null;
+  }) : null;
   if (machine) timeline.setMachine(machine);
   /** @param {number} i @param {number} share */
   const show = (i, share) => {
@@ -66,8 +65,6 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   const filter = makeFilterBar(tests, set);
   const live = h("p", { class: C.visuallyHidden, role: "status" });
   const zones = zoneSwitch(tests.from_ms, (value) => set({ zone: value }));
-  const folding = menu("Lanes");
-  folding.element.hidden = tests.workers.length < 2;
   /** Where the selection was made, its details may be out of sight. */
   let look = false;
   /** @param {number} i */
@@ -81,10 +78,9 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   /** @type {ReturnType<typeof import("./runparts.js").makeRunParts>|null} */
   let parts = null;
   void timeline.drawn.then(async () => {
-    const [{ makeRunParts }, { makeTip }] = await Promise.all([import("./runparts.js"), import("./tip.js"), sheet("/css/findings.css"), sheet("/css/tests.css")]);
-    timeline.setTip(makeTip());
+    const [{ makeRunParts }] = await Promise.all([import("./runparts.js"), sheet("/css/findings.css"), sheet("/css/tests.css")]);
     parts = makeRunParts({
-      tests, stats, details, job, lanes, gaps, side, below, machine, state, set, onSelect, onPick,
+      tests, stats, hosts: hosts.map(({ name }) => name), details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onSelect, onPick, onFold: fold,
       onClose: () => {
         timeline.element.focus({ preventScroll: true });
         onSelect(-1);
@@ -121,7 +117,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     "div",
     { class: C.toolbar },
     ...filter.elements,
-    h("span", { class: C.toolbarEnd }, zones.element, folding.element, metrics.element, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Fit the whole run (0)", () => timeline.fit())),
+    h("span", { class: C.toolbarEnd }, zones.element, folding, metrics, tool("‹ Failure", "Previous failure (p)", () => step(-1)), tool("Failure ›", "Next failure (n)", () => step(1)), tool("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), tool("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)), tool("Fit", "Fit the whole run (0)", () => timeline.fit())),
   );
   const element = h(
     "div",
@@ -213,7 +209,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   /** @param {readonly string[]} folded */
   function refold(folded) {
     timeline.fold(folded);
-    folding.fill(...tests.workers.map((label, lane) => option(label, !folded.includes(label), () => fold(lane))));
+    parts?.showLanes();
   }
 
   /** @param {[number, number]|null} seconds */
@@ -241,6 +237,11 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
       else if (state().range === null) show(selected, 0);
     }
   }
+}
+
+/** What opens a list of choices; the list comes after the first frame. @param {string} name @param {boolean} needed */
+function menuButton(name, needed) {
+  return h("details", { class: C.menu, hidden: !needed }, h("summary", { class: `${C.button} tool` }, name));
 }
 
 /**

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sheet of keys: "?" or the button opens it.
+// A sheet of keys; css/keys.css has its looks.
 import { h } from "../dom.js";
 import { C } from "../lib/classes.js";
 
+/** @typedef {readonly [keys: string, what: string]} Key */
+
 /**
- * @param {HTMLElement} button
- * @param {readonly [string, string][]} rows keys, and what they do
+ * @param {string} title
+ * @param {readonly Key[]} keys
+ * @param {{title: string, keys: readonly Key[]}[]} [more]
+ * @returns {HTMLDialogElement} in the page, closed
  */
-export function keySheet(button, rows) {
-  const list = h("dl", null, ...rows.flatMap(([keys, what]) => [h("dt", null, h("kbd", null, keys)), h("dd", null, what)]));
-  const dialog = h("dialog", { class: C.help, "aria-labelledby": "help-title" }, h("h2", { id: "help-title" }, "Keys"), list);
+export function keySheet(title, keys, more = []) {
+  /** @param {readonly Key[]} rows */
+  const listOf = (rows) => h("dl", null, ...rows.flatMap(([key, what]) => [h("dt", null, h("kbd", null, key)), h("dd", null, what)]));
+  const parts = more.flatMap((part) => [h("h3", null, part.title), listOf(part.keys)]);
+  const dialog = h("dialog", { class: C.help, "aria-labelledby": "help-title" }, h("h2", { id: "help-title" }, title), listOf(keys), ...parts);
   dialog.append(h("button", { type: "button", class: C.button, onclick: () => dialog.close() }, "Close"));
   document.body.append(dialog);
-  button.addEventListener("click", () => dialog.showModal());
   return dialog;
 }

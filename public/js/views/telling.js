@@ -2,7 +2,8 @@
 // Failures told to somebody else: as a link, and as a comment of a review.
 import { failureMarkdown } from "../lib/markdown.js";
 import { TEST_STATUS } from "../lib/status.js";
-import { formatLength, formatSpan } from "../lib/format.js";
+import { formatLength } from "../lib/format.js";
+import { formatSpan } from "../lib/moments.js";
 import { sharedAddressOf } from "../sharing.js";
 import { addressOf, getState } from "../store.js";
 import { DEFAULT_STATE } from "../lib/urlstate.js";

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The time axis: overview, lanes and machine, drawn together from one scene.
 import { C } from "../lib/classes.js";
-import { h } from "../dom.js";
+import { h, sheet } from "../dom.js";
 import { indexLanes, layoutLanes } from "../lib/lanes.js";
-import { clamp, pan, zoom } from "../lib/range.js";
+import { clamp, zoom } from "../lib/range.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { counted } from "../lib/format.js";
 import { makeLanesView } from "./lanesview.js";
 import { makeOverview } from "./overview.js";
-import { onThemeChange, readTheme } from "./canvas.js";
+import { readTheme } from "./canvas.js";
 
 /** @typedef {import("../lib/range.js").Range} Range */
 /** @typedef {import("../lib/testset.js").TestSet} TestSet */
@@ -66,16 +66,14 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
   /** @type {Machine|null} */
   let machine = null;
   const below = h("div", null);
-  const cursor = h("div", { class: C.cursor, hidden: true });
-  const brushBox = h("div", { class: C.brush, hidden: true });
-  /** @type {ReturnType<typeof import("./tip.js").makeTip>|null} */
-  let tip = null;
   const plot = h(
     "div",
     { class: C.plot, tabindex: "0", role: "application", "aria-label": label(tests), "aria-describedby": "timeline-keys" },
-    overview.canvas, lanes.canvas, below, cursor, brushBox,
+    overview.canvas, lanes.canvas, below,
   );
 
+  let stopped = false;
+  let forgetTheme = () => {};
   let queued = 0;
   /** @type {(() => void)|null} */
   let said = null;
@@ -109,69 +107,15 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
     schedule();
   }
 
-  /** @param {number|null} ms @param {PointerEvent|null} event */
-  function hover(ms, event) {
-    cursor.hidden = ms === null;
-    machine?.values(ms);
-    if (ms === null || !event) {
-      tip?.hide();
-      return;
-    }
-    const box = plot.getBoundingClientRect();
-    const x = event.clientX - box.left;
-    cursor.style.transform = `translateX(${x}px)`;
-    const y = event.clientY - lanes.canvas.getBoundingClientRect().top;
-    const inLanes = event.target === lanes.canvas;
-    const test = inLanes ? lanes.hit(scene, x, y) : -1;
-    plot.classList.toggle(C.over, test >= 0);
-    tip?.show(scene, test, inLanes ? lanes.lane(scene, y) : -1, ms, event, box);
-  }
-
   // Nobody can take hold of what is not drawn.
   void drawn.then(async () => {
-    const { bindGestures } = await import("./gestures.js");
-    bindGestures(plot, overview.canvas, {
-      scene: () => scene,
-      setRange,
-      hover,
-      click(event) {
-        if (event.target !== lanes.canvas) return;
-        const box = lanes.canvas.getBoundingClientRect();
-        const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-        const lane = x < scene.gutter - 5 ? lanes.lane(scene, y) : -1;
-        if (lane >= 0) {
-          onFold(lane);
-          return;
-        }
-        const test = lanes.hit(scene, x, y);
-        if (test >= 0) onSelect(test);
-      },
-      fit: () => setRange(run),
-      brush(x0, x1) {
-        brushBox.hidden = x1 === null;
-        if (x1 === null) return;
-        brushBox.style.left = `${x0}px`;
-        brushBox.style.width = `${x1 - x0}px`;
-      },
+    const [{ layHands }, { onThemeChange }] = await Promise.all([import("./hands.js"), import("./themes.js"), sheet("/css/hands.css")]);
+    if (stopped) return;
+    layHands({ plot, strip: overview.canvas, lanes: lanes.canvas, scene, setRange, zoomed, onSelect, onFold, values: (rowOf) => machine?.values(rowOf) });
+    forgetTheme = onThemeChange((printing) => {
+      scene.theme = readTheme(printing);
+      draw();
     });
-  });
-
-  plot.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const length = scene.range.to_ms - scene.range.from_ms;
-    /** @type {Record<string, () => Range>} */
-    const moves = {
-      ArrowLeft: () => pan(scene.range, run, -length * (event.shiftKey ? 0.8 : 0.15)),
-      ArrowRight: () => pan(scene.range, run, length * (event.shiftKey ? 0.8 : 0.15)),
-      ArrowUp: () => zoomed(1 / 1.5),
-      ArrowDown: () => zoomed(1.5),
-      Home: () => pan(scene.range, run, run.from_ms - scene.range.from_ms),
-      End: () => pan(scene.range, run, run.to_ms - scene.range.to_ms),
-    };
-    const to = moves[event.key];
-    if (!to) return;
-    event.preventDefault();
-    setRange(to());
   });
 
   /** @param {number} factor */
@@ -190,10 +134,6 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
     schedule();
   });
   sizes.observe(plot);
-  const forgetTheme = onThemeChange(() => {
-    scene.theme = readTheme();
-    draw();
-  });
 
   return {
     element: plot,
@@ -202,11 +142,6 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
     setMachine(made) {
       machine = made;
       below.replaceChildren(made.element);
-    },
-    /** @param {ReturnType<typeof import("./tip.js").makeTip>} made */
-    setTip(made) {
-      tip = made;
-      plot.append(made.element);
     },
     redraw: schedule,
     /** @param {readonly string[]} folded labels of lanes */
@@ -226,6 +161,7 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
       schedule();
     },
     stop() {
+      stopped = true;
       sizes.disconnect();
       forgetTheme();
       cancelAnimationFrame(queued);

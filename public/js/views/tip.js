@@ -6,7 +6,8 @@ import { BEFORE, BETWEEN, INSIDE } from "../lib/gaps.js";
 import { marksOf } from "../lib/marks.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { fullClassOf, splitName } from "../lib/testset.js";
-import { formatFull, formatLength, formatSpan, visible } from "../lib/format.js";
+import { formatLength, visible } from "../lib/format.js";
+import { formatFull, formatSpan } from "../lib/moments.js";
 import { statusBadge } from "./pieces.js";
 
 /** @typedef {import("./timeline.js").Scene} Scene */
