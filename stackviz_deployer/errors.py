@@ -241,6 +241,10 @@ class StoreError(StackvizError):
         self.reason = reason
 
 
+class UnknownOutcomeError(StoreError):
+    """The connection to the database was lost while it committed: it did, or it did not."""
+
+
 class OutOfFilesError(StoreError):
     """The process, or the machine, may not open one more file or connection."""
 

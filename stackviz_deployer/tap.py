@@ -147,10 +147,10 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.scrapers import SCRAPERS  # noqa: PLC0415
     from stackviz_deployer.service import Staged  # noqa: PLC0415
     from stackviz_deployer.store.blobs import HELD_S, FileBlobStore  # noqa: PLC0415
-    from stackviz_deployer.store.database import Database  # noqa: PLC0415
     from stackviz_deployer.store.disk import DiskProbe  # noqa: PLC0415
-    from stackviz_deployer.store.retention import SqliteRetention, newest_use  # noqa: PLC0415
-    from stackviz_deployer.store.tasks import SqliteTaskStore  # noqa: PLC0415
+    from stackviz_deployer.store.retention import SqlRetention, newest_use  # noqa: PLC0415
+    from stackviz_deployer.store.sqlite import SqliteDatabase  # noqa: PLC0415
+    from stackviz_deployer.store.task_store import SqlTaskStore  # noqa: PLC0415
     from stackviz_deployer.store.uploads import UploadStore  # noqa: PLC0415
     from stackviz_deployer.web.admin import AdminApi  # noqa: PLC0415
     from stackviz_deployer.web.api import Api  # noqa: PLC0415
@@ -170,15 +170,15 @@ def build(config: Config, reactor: Any) -> IService:
     lag = LagProbe(reactor, meters)
     ages = Elapsed()
     descriptors = DescriptorWatch(reactor)
-    database = Database(
+    database = SqliteDatabase(
         config.state_dir / "stackviz.sqlite3",
         reactor,
         opened=lambda opened: ages.resume(newest_use(opened), _alive_ms(config.state_dir)),
     )
-    store = SqliteTaskStore(database, now_ms, ages.now_ms)
+    store = SqlTaskStore(database, now_ms, ages.now_ms)
     blobs = FileBlobStore(config.state_dir, reactor, held_s=max(HELD_S, 4 * config.limits.task_seconds))
     kept = Kept()
-    rows = SqliteRetention(database, ages.now_ms, kept)
+    rows = SqlRetention(database, ages.now_ms, kept)
     sweeper = Sweeper(rows=rows, files=blobs, retention=config.retention, clock=reactor)
     cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes, meters=meters)
     fetcher = HttpFetcher(

@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from stackviz_deployer.clock import Elapsed, run_steadily
 from stackviz_deployer.model import Task
-from stackviz_deployer.store.database import Database
-from stackviz_deployer.store.retention import SqliteRetention, newest_use
-from stackviz_deployer.store.tasks import SqliteTaskStore
+from stackviz_deployer.store.retention import SqlRetention, newest_use
+from stackviz_deployer.store.sqlite import SqliteDatabase
+from stackviz_deployer.store.task_store import SqlTaskStore
 from tests.daemon import Daemon
 from tests.net.wire import Wire, WireFactory
 from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
@@ -58,12 +58,14 @@ class KeptTests(StoreTestCase):
     def run_at(self, day_ms: int) -> None:
         self.ages = Elapsed(lambda: day_ms, lambda: 0.0)
         self.database = self.start(
-            Database(
-                self.path, reactor, opened=lambda opened: self.ages.resume(newest_use(opened), self.alive_ms)
+            SqliteDatabase(
+                self.path,
+                reactor,
+                opened=lambda opened: self.ages.resume(newest_use(opened), self.alive_ms),
             )
         )
-        self.store = SqliteTaskStore(self.database, lambda: day_ms, self.ages.now_ms)
-        self.rows = SqliteRetention(self.database, self.ages.now_ms)
+        self.store = SqlTaskStore(self.database, lambda: day_ms, self.ages.now_ms)
+        self.rows = SqlRetention(self.database, self.ages.now_ms)
 
     async def finished(self, n: int) -> Task:
         task, _ = await self.store.create(a_job(n), cancel_hash="0", force=True, queue_limit=10)
@@ -107,7 +109,7 @@ class KeptTests(StoreTestCase):
     async def test_times_of_a_task_are_in_order(self) -> None:
         self.run_at(100 * DAY_MS)
         await self.store.create(a_job(1), cancel_hash="0", force=True, queue_limit=10)
-        store = SqliteTaskStore(self.database, lambda: DAY_MS)
+        store = SqlTaskStore(self.database, lambda: DAY_MS)
         task = await store.claim()
         assert task is not None
         self.assertEqual(task.started_ms, task.created_ms)

@@ -23,7 +23,8 @@ from importlib.resources import files
 package = files("stackviz_deployer")
 for name in [
     "public/index.html", "public/js/api.js", "sample/jobs.json", "web/openapi.yaml",
-    "store/migrations/0001_initial.sql", "sample/gate-tempest-dsvm-full/logs/testrepository.subunit.gz",
+    "store/migrations/sqlite/0001_initial.sql",
+    "sample/gate-tempest-dsvm-full/logs/testrepository.subunit.gz",
 ]:
     assert package.joinpath(name).is_file(), name
 import twisted

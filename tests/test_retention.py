@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from stackviz_deployer.model import BlobHash, BlobRef, Job
 from stackviz_deployer.store import tasks as statements
-from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.sqlite import SqliteDatabase
 from tests.daemon import Daemon
 from tests.probed import HELD
 from tests.store.building import a_parsed
@@ -62,7 +62,7 @@ class ManyTests(TestCase):
         self.database = self.daemon.state / "stackviz.sqlite3"
 
     async def filled(self) -> None:
-        database = Database(self.database, reactor)
+        database = SqliteDatabase(self.database, reactor)
         database.startService()
         try:
             await database.write(fill, self.daemon.state / "blobs")

@@ -18,7 +18,7 @@ from stackviz_deployer.errors import WorkerDiedError
 from stackviz_deployer.jobs.background import Background
 from stackviz_deployer.log import JournalObserver, JsonObserver
 from stackviz_deployer.model import ParseRequest
-from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.sqlite import SqliteDatabase
 from stackviz_deployer.trace import REQUEST, TASK, new_request_id
 from stackviz_deployer.web.blobs import FileThreads
 
@@ -78,7 +78,7 @@ class TraceTests(TestCase):
         self.assertEqual(self.ids()[1], (None, "t1"))
 
     async def test_database(self) -> None:
-        database = Database(self.path, reactor)
+        database = SqliteDatabase(self.path, reactor)
         database.startService()
         self.addCleanup(database.stopService)
         TASK.set("t2")

@@ -44,7 +44,7 @@ _DAY_MS = 86_400_000
 
 
 class KeptRows(Protocol):
-    """What is used of store.retention.SqliteRetention."""
+    """What is used of store.retention.SqlRetention."""
 
     async def note_uses(self, task_ids: Iterable[TaskId]) -> None: ...
     async def blob_hashes(self) -> frozenset[BlobHash]: ...

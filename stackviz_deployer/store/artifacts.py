@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 from stackviz_deployer.errors import NotFoundError, TaskExpiredError
 from stackviz_deployer.model import Artifact, ArtifactId, BlobHash, BlobRef, ParsedArtifact, TaskId
+from stackviz_deployer.store.database import Cursor
 
 _SELECT = """
     SELECT id, task_id, artifact_type, artifact_name, is_primary, content_type, form, meta,
@@ -19,7 +19,7 @@ _SELECT = """
 """
 
 
-def add(txn: sqlite3.Cursor, task_id: TaskId, artifacts: Sequence[tuple[ParsedArtifact, BlobRef]]) -> None:
+def add(txn: Cursor, task_id: TaskId, artifacts: Sequence[tuple[ParsedArtifact, BlobRef]]) -> None:
     """Record a task's artifacts, whose blobs are on disk, in the order in which they are shown."""
     for parsed, blob in artifacts:
         txn.execute(
@@ -44,13 +44,13 @@ def add(txn: sqlite3.Cursor, task_id: TaskId, artifacts: Sequence[tuple[ParsedAr
         )
 
 
-def of_task(txn: sqlite3.Cursor, task_id: TaskId) -> tuple[Artifact, ...]:
+def of_task(txn: Cursor, task_id: TaskId) -> tuple[Artifact, ...]:
     """A task's artifacts in the order in which they are shown; none of an unknown task."""
     rows = txn.execute(_SELECT + "WHERE task_id = ? ORDER BY seq", (task_id,))
     return tuple(_artifact(row) for row in rows)
 
 
-def one(txn: sqlite3.Cursor, artifact_id: ArtifactId) -> Artifact:
+def one(txn: Cursor, artifact_id: ArtifactId) -> Artifact:
     """Raises NotFoundError, and TaskExpiredError while it is known what it was."""
     row = txn.execute(_SELECT + "WHERE id = ?", (artifact_id,)).fetchone()
     if row is None:
@@ -60,7 +60,7 @@ def one(txn: sqlite3.Cursor, artifact_id: ArtifactId) -> Artifact:
     return _artifact(row)
 
 
-def blob_hashes(txn: sqlite3.Cursor) -> frozenset[BlobHash]:
+def blob_hashes(txn: Cursor) -> frozenset[BlobHash]:
     """Every blob that an artifact names."""
     return frozenset(BlobHash(row[0]) for row in txn.execute("SELECT DISTINCT blob_hash FROM artifacts"))
 

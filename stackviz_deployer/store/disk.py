@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +15,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from stackviz_deployer.errors import OutOfFilesError, StoreError
-from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.database import Cursor, Database
 from stackviz_deployer.store.files import FULL, explained
 
 log = Logger()
@@ -107,7 +106,7 @@ class DiskProbe(Service):
         await self._database.write(_nothing)
 
 
-def _nothing(_txn: sqlite3.Cursor) -> None:
+def _nothing(_txn: Cursor) -> None:
     """To have begun a transaction that writes is all."""
 
 

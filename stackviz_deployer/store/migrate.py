@@ -2,7 +2,7 @@
 """The form of the database, and the way from an older one to ours.
 
 ``PRAGMA user_version`` says which form a file has: the number of the last migration that
-ran.  Migrations are package data, ``migrations/NNNN_name.sql``, numbered from 1 without a
+ran.  Migrations are package data, ``migrations/sqlite/NNNN_name.sql``, numbered from 1 without a
 gap and never edited after a release.
 """
 
@@ -42,7 +42,7 @@ def load(directory: Traversable | None = None) -> tuple[Migration, ...]:
     Raises StoreError when their numbers have a gap: the installation is incomplete.
     """
     if directory is None:
-        directory = resources.files("stackviz_deployer.store") / "migrations"
+        directory = resources.files("stackviz_deployer.store") / "migrations" / "sqlite"
     found = sorted(
         (
             Migration(int(match[1]), entry.name, entry.read_text(encoding="utf-8"))

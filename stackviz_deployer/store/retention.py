@@ -9,7 +9,6 @@ a row without its blob.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
@@ -19,43 +18,43 @@ from stackviz_deployer.errors import TaskNotReadyError
 from stackviz_deployer.interfaces import Copies
 from stackviz_deployer.model import BlobHash, Expired, KeptTask, TaskId, TaskState
 from stackviz_deployer.store import artifacts as artifact_rows
-from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.database import Cursor, Database
 from stackviz_deployer.store.inflight import InFlight
-from stackviz_deployer.store.tasks import one, task_of_row, task_select
+from stackviz_deployer.store.tasks import held, one, task_of_row, task_select
 
 UNUSED = "Nobody had looked at it for as long as this server keeps sites."
 ROOM = "Room was needed, and of all sites of this server it was the one not looked at for longest."
 
-# Without their names SQLite takes the index of states, and sorts.
 _LEAST_RECENTLY_USED = """
-    SELECT id, used_ms FROM tasks INDEXED BY tasks_used_ms_idx
-    WHERE state = 'finished' AND pinned = 0 ORDER BY used_ms, seq
+    SELECT id, used_ms FROM tasks WHERE disposable_ms IS NOT NULL ORDER BY disposable_ms, seq LIMIT ?
+    /*! FOR UPDATE */
 """
-_SUM = "SELECT SUM(size) FROM (SELECT MAX(blob_size) AS size FROM artifacts GROUP BY blob_hash)"
-_ENDED_MS = "COALESCE(expired_ms, finished_ms)"
-_ENDED = "FROM tasks INDEXED BY tasks_ended_ms_idx WHERE state IN ('error', 'cancelled', 'expired')"
+_ENDED_LATELY = (
+    "SELECT ended_ms FROM tasks WHERE ended_ms IS NOT NULL ORDER BY ended_ms DESC LIMIT 1 OFFSET ?"
+)
+_ENDED_BEFORE = "SELECT seq FROM tasks WHERE ended_ms < ? ORDER BY ended_ms LIMIT ? /*! FOR UPDATE */"
+_SUM = "SELECT SUM(size) FROM (SELECT MAX(blob_size) AS size FROM artifacts GROUP BY blob_hash) AS blobs"
 
 
-def note_uses(txn: sqlite3.Cursor, task_ids: Iterable[TaskId], now_ms: int) -> None:
+def note_uses(txn: Cursor, task_ids: Iterable[TaskId], now_ms: int) -> None:
     """These were looked at, until now."""
     txn.executemany(
-        "UPDATE tasks SET used_ms = MAX(used_ms, ?) WHERE id = ? AND state = 'finished'",
-        [(now_ms, task_id) for task_id in task_ids],
+        "UPDATE tasks SET used_ms = ? WHERE id = ? AND state = 'finished' AND used_ms < ?",
+        [(now_ms, task_id, now_ms) for task_id in sorted(task_ids)],  # in one order: nobody waits in a ring
     )
 
 
-def newest_use(connection: sqlite3.Connection | sqlite3.Cursor) -> int:
+def newest_use(txn: Cursor) -> int:
     """When a site was last used, in milliseconds; 0 without one."""
-    sql = "SELECT MAX(used_ms) FROM tasks WHERE state = 'finished' AND pinned = 0"
-    return int(connection.execute(sql).fetchone()[0] or 0)
+    return int(txn.execute("SELECT MAX(disposable_ms) FROM tasks").fetchone()[0] or 0)
 
 
-def blob_bytes(txn: sqlite3.Cursor) -> int:
+def blob_bytes(txn: Cursor) -> int:
     """Bytes of all blobs that artifacts name, each once; their indices are not counted."""
     return int(txn.execute(_SUM).fetchone()[0] or 0)
 
 
-def expire(txn: sqlite3.Cursor, *, before_ms: int, over_bytes: int, most: int, now_ms: int) -> Expired:
+def expire(txn: Cursor, *, before_ms: int, over_bytes: int, most: int, now_ms: int) -> Expired:
     """At most ``most`` finished tasks, the one used longest ago first, give up their artifacts.
 
     Those that were last used before ``before_ms``, and as many more as free ``over_bytes``.
@@ -64,11 +63,7 @@ def expire(txn: sqlite3.Cursor, *, before_ms: int, over_bytes: int, most: int, n
     tasks: list[TaskId] = []
     hashes: list[BlobHash] = []
     freed = 0
-    rows = txn.execute(
-        _LEAST_RECENTLY_USED + " LIMIT ?",
-        (most,),
-    )
-    for task_id, used_ms in rows.fetchall():
+    for task_id, used_ms in txn.execute(_LEAST_RECENTLY_USED, (most,)).fetchall():
         unused = used_ms < before_ms
         if not unused and freed >= over_bytes:
             break
@@ -79,16 +74,16 @@ def expire(txn: sqlite3.Cursor, *, before_ms: int, over_bytes: int, most: int, n
     return Expired(tasks=tuple(tasks), hashes=tuple(hashes), bytes=freed)
 
 
-def lose(txn: sqlite3.Cursor, task_id: TaskId, message: str, now_ms: int) -> Expired:
+def lose(txn: Cursor, task_id: TaskId, message: str, now_ms: int) -> Expired:
     """Finished -> expired, pinned or not, since its data is gone; ``message`` says so.  Else nothing."""
-    row = txn.execute("SELECT state FROM tasks WHERE id = ?", (task_id,)).fetchone()
+    row = txn.execute("SELECT state FROM tasks WHERE id = ? /*! FOR UPDATE */", (task_id,)).fetchone()
     if row is None or row[0] != TaskState.FINISHED:
         return Expired()
     gone = _expire_one(txn, task_id, message, now_ms)
     return Expired(tasks=(task_id,), hashes=tuple(gone), bytes=sum(gone.values()))
 
 
-def with_blobs(txn: sqlite3.Cursor, hashes: Iterable[BlobHash]) -> frozenset[TaskId]:
+def with_blobs(txn: Cursor, hashes: Iterable[BlobHash]) -> frozenset[TaskId]:
     """The tasks whose artifacts name one of these."""
     found: set[TaskId] = set()
     for name in hashes:
@@ -97,66 +92,56 @@ def with_blobs(txn: sqlite3.Cursor, hashes: Iterable[BlobHash]) -> frozenset[Tas
     return frozenset(found)
 
 
-def forget(txn: sqlite3.Cursor, *, before_ms: int, keep: int, most: int) -> int:
+def forget(txn: Cursor, *, before_ms: int, keep: int, most: int) -> int:
     """Delete the rows of tasks that ended with nothing, or expired, before ``before_ms``; how many.
 
     Of younger ones the last ``keep`` stay.  No more than ``most`` at once.
     """
-    row = txn.execute(
-        f"SELECT {_ENDED_MS} {_ENDED} ORDER BY {_ENDED_MS} DESC LIMIT 1 OFFSET ?",
-        (keep,),
-    ).fetchone()
+    row = txn.execute(_ENDED_LATELY, (keep,)).fetchone()
     before_ms = before_ms if row is None else max(before_ms, row[0] + 1)
-    txn.execute(
-        f"""
-        DELETE FROM tasks WHERE seq IN (
-            SELECT seq {_ENDED} AND {_ENDED_MS} < ? ORDER BY {_ENDED_MS} LIMIT ?
-        )
-        """,  # noqa: S608 - constants
-        (before_ms, most),
-    )
-    return txn.rowcount
+    old = txn.execute(_ENDED_BEFORE, (before_ms, most)).fetchall()
+    txn.executemany("DELETE FROM tasks WHERE seq = ?", old)
+    return len(old)
 
 
-def pin(txn: sqlite3.Cursor, task_id: TaskId, *, pinned: bool) -> KeptTask:
+def pin(txn: Cursor, task_id: TaskId, *, pinned: bool) -> KeptTask:
     """Keep a task whatever its age, or no longer.  Raises NotFoundError."""
     txn.execute("UPDATE tasks SET pinned = ? WHERE id = ?", (pinned, task_id))
     return kept(txn, task_id)
 
 
-def delete(txn: sqlite3.Cursor, task_id: TaskId) -> Expired:
+def delete(txn: Cursor, task_id: TaskId) -> Expired:
     """Forget a task that has ended, with all that it has.
 
     Raises NotFoundError, and TaskNotReadyError for one that is queued or pending.
     """
-    if one(txn, task_id).state.working:
+    if held(txn, task_id).state.working:
         raise TaskNotReadyError("this task is still at work")
     gone = _drop_artifacts(txn, task_id)
     txn.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
     return Expired(tasks=(task_id,), hashes=tuple(gone), bytes=sum(gone.values()))
 
 
-def kept(txn: sqlite3.Cursor, task_id: TaskId) -> KeptTask:
+def kept(txn: Cursor, task_id: TaskId) -> KeptTask:
     """Raises NotFoundError."""
     one(txn, task_id)
     return page(txn, where="tasks.id = ?", values=(task_id,), most=1)[0]
 
 
-def listed(
-    txn: sqlite3.Cursor, *, state: TaskState | None, before: int | None, most: int
-) -> tuple[KeptTask, ...]:
+def listed(txn: Cursor, *, state: TaskState | None, before: int | None, most: int) -> tuple[KeptTask, ...]:
     """The newest first, of one state or of all; those behind ``before`` (a KeptTask's ``number``)."""
-    where, values = ["1"], []
+    where: list[str] = ["1 = 1"]
+    values: list[Any] = []
     if state is not None:
         where.append("state = ?")
         values.append(state.value)
     if before is not None:
         where.append("seq < ?")
-        values.append(str(before))
+        values.append(before)
     return page(txn, where=" AND ".join(where), values=values, most=most)
 
 
-def page(txn: sqlite3.Cursor, *, where: str, values: Sequence[str], most: int) -> tuple[KeptTask, ...]:
+def page(txn: Cursor, *, where: str, values: Sequence[Any], most: int) -> tuple[KeptTask, ...]:
     """``where``: constant SQL."""
     sql = task_select(
         "pinned, used_ms, expired_ms, seq,"
@@ -172,13 +157,13 @@ def page(txn: sqlite3.Cursor, *, where: str, values: Sequence[str], most: int) -
             expired_ms=row[-4],
             number=row[-3],
             artifacts=row[-2],
-            bytes=row[-1],
+            bytes=int(row[-1]),
         )
         for row in rows.fetchall()
     )
 
 
-def _expire_one(txn: sqlite3.Cursor, task_id: TaskId, message: str, now_ms: int) -> dict[BlobHash, int]:
+def _expire_one(txn: Cursor, task_id: TaskId, message: str, now_ms: int) -> dict[BlobHash, int]:
     txn.execute(
         "INSERT INTO expired_artifacts (id, task_id) SELECT id, task_id FROM artifacts WHERE task_id = ?",
         (task_id,),
@@ -192,7 +177,7 @@ def _expire_one(txn: sqlite3.Cursor, task_id: TaskId, message: str, now_ms: int)
     return _drop_artifacts(txn, task_id)
 
 
-def _drop_artifacts(txn: sqlite3.Cursor, task_id: TaskId) -> dict[BlobHash, int]:
+def _drop_artifacts(txn: Cursor, task_id: TaskId) -> dict[BlobHash, int]:
     """The blobs that nobody names any more, and their sizes."""
     had = {artifact.blob.hash: artifact.blob.size for artifact in artifact_rows.of_task(txn, task_id)}
     txn.execute("DELETE FROM artifacts WHERE task_id = ?", (task_id,))
@@ -203,7 +188,7 @@ def _drop_artifacts(txn: sqlite3.Cursor, task_id: TaskId) -> dict[BlobHash, int]
     }
 
 
-class SqliteRetention:
+class SqlRetention:
     """interfaces.KeptRows over a Database.
 
     ``clock`` gives the time in milliseconds; one that is never set back or forward while it runs.

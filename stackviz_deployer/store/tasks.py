@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The statements about tasks, and the TaskStore that calls them.
+"""The statements about tasks; store.task_store calls them.
 
 Each statement is a function of a transaction and gives model values.  A task holds its URL
 through ``live_url``, which is unique: two requests for one URL cannot both make a task.
@@ -8,10 +8,8 @@ through ``live_url``, which is unique: two requests for one URL cannot both make
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
 from stackviz_deployer.errors import (
     InternalError,
@@ -22,8 +20,6 @@ from stackviz_deployer.errors import (
     WorkerDiedError,
 )
 from stackviz_deployer.model import (
-    Artifact,
-    ArtifactId,
     BlobRef,
     Job,
     ParsedArtifact,
@@ -33,7 +29,7 @@ from stackviz_deployer.model import (
 )
 from stackviz_deployer.store import artifacts as artifact_rows
 from stackviz_deployer.store.artifacts import storable
-from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.database import Cursor
 
 MAX_STARTS = 3
 """How often a task is begun.  One that takes the daemon down each time must not do so for ever."""
@@ -50,17 +46,17 @@ _COLUMNS = (
 )
 _STATE, _OWNER = (_COLUMNS.split(", ").index(name) for name in ("state", "owner"))
 _SELECT = f"SELECT {_COLUMNS} FROM tasks "  # noqa: S608 - a constant
-_AMONG_THE_LAST = """
-    WHERE seq IN (
-        SELECT seq FROM tasks WHERE finished_ms IS NOT NULL ORDER BY finished_ms DESC, seq DESC LIMIT ?
-    )
-    AND state = 'finished' AND live_url IS NOT NULL AND substr(url, 1, ?) <> ?
+_AMONG_THE_LAST = f"""
+    SELECT {_COLUMNS} FROM (
+        SELECT * FROM tasks WHERE finished_ms IS NOT NULL ORDER BY finished_ms DESC, seq DESC LIMIT ?
+    ) AS latest
+    WHERE state = 'finished' AND live_url IS NOT NULL AND substr(url, 1, ?) <> ?
     ORDER BY finished_ms DESC, seq DESC LIMIT ?
-"""
+"""  # noqa: S608 - a constant
 
 
 def create(
-    txn: sqlite3.Cursor,
+    txn: Cursor,
     task_id: TaskId,
     job: Job,
     cancel_hash: str,
@@ -72,11 +68,16 @@ def create(
     """The task that holds ``job.url``, or a new one, ``task_id`` (True).
 
     ``force`` frees the URL of a finished task, which stays readable by its id; one that is
-    queued or pending is joined even so, for its result will be as new.  Raises
+    queued or pending is joined even so, for its result will be as new.  ``task_id`` that there
+    is already was created by this request, whose answer was lost.  Raises
     QueueFullError when ``queue_limit`` tasks are queued.
     """
     if job.url is None:
         raise ValueError("a job without a URL cannot be scraped")
+    # Nodes create one after the other: else two could count the queue, or miss each other's URL.
+    txn.execute("/*! SELECT value FROM marks WHERE name = 'create' FOR UPDATE */")
+    if (row := txn.execute(_SELECT + "WHERE id = ?", (task_id,)).fetchone()) is not None:
+        return task_of_row(row), True
     holder = live(txn, job.url)
     if holder is not None:
         if holder.state.working or not force:
@@ -95,25 +96,27 @@ def create(
     return one(txn, task_id), True
 
 
-def claim(txn: sqlite3.Cursor, now_ms: int) -> Task | None:
+def claim(txn: Cursor, now_ms: int) -> Task | None:
     """Make the oldest queued task pending, and count the start.
 
     One whose row cannot be read ends in error: it must not hold up those behind it.
     """
-    while row := txn.execute(_SELECT + "WHERE state = 'queued' ORDER BY seq LIMIT 1").fetchone():
+    while row := txn.execute(
+        _SELECT + "WHERE state = 'queued' ORDER BY seq LIMIT 1 /*! FOR UPDATE */"
+    ).fetchone():
         if (task := _start(txn, row, None, now_ms)) is not None:
             return task
     return None
 
 
-def begin(txn: sqlite3.Cursor, task_id: TaskId, owner: str, now_ms: int) -> Task | None:
+def begin(txn: Cursor, task_id: TaskId, owner: str, now_ms: int) -> Task | None:
     """Make a queued task pending, or take over a pending one, and count the start.
 
     ``owner`` that has it already is given it as it is.  One that was begun MAX_STARTS times ends
     in error, as does one whose row cannot be read.  None when there is nothing to begin.
     """
     row = txn.execute(
-        _SELECT + "WHERE id = ? AND state IN ('queued', 'pending')",
+        _SELECT + "WHERE id = ? AND state IN ('queued', 'pending') /*! FOR UPDATE */",
         (task_id,),
     ).fetchone()
     if row is None:
@@ -125,7 +128,7 @@ def begin(txn: sqlite3.Cursor, task_id: TaskId, owner: str, now_ms: int) -> Task
     return _start(txn, row, owner, now_ms)
 
 
-def _start(txn: sqlite3.Cursor, row: Sequence[Any], owner: str | None, now_ms: int) -> Task | None:
+def _start(txn: Cursor, row: Sequence[Any], owner: str | None, now_ms: int) -> Task | None:
     task_id = TaskId(row[0])
     try:
         task_of_row(row)
@@ -141,16 +144,17 @@ def _start(txn: sqlite3.Cursor, row: Sequence[Any], owner: str | None, now_ms: i
     txn.execute(
         """
         UPDATE tasks
-        SET state = 'pending', started_ms = MAX(?, created_ms), attempts = attempts + 1, owner = ?
+        SET state = 'pending', attempts = attempts + 1, owner = ?,
+            started_ms = CASE WHEN created_ms > ? THEN created_ms ELSE ? END
         WHERE id = ?
         """,
-        (now_ms, owner, task_id),
+        (owner, now_ms, now_ms, task_id),
     )
     return one(txn, task_id)
 
 
 def finish(
-    txn: sqlite3.Cursor,
+    txn: Cursor,
     begun: Task,
     job: Job,
     artifacts: Sequence[tuple[ParsedArtifact, BlobRef]],
@@ -167,7 +171,7 @@ def finish(
     Raises TaskFailedError, and keeps nothing, when the task is not pending any more, because it
     was cancelled meanwhile or has ended, or when it was begun anew.
     """
-    task = one(txn, begun.id)
+    task = held(txn, begun.id)
     if task.attempt == begun.attempt and task.state is TaskState.FINISHED:
         return task
     if task.state is not TaskState.PENDING:
@@ -176,14 +180,16 @@ def finish(
     txn.execute(
         """
         UPDATE tasks
-        SET state = 'finished', job = ?, warnings = ?, finished_ms = MAX(?, started_ms), used_ms = ?
+        SET state = 'finished', job = ?, warnings = ?, used_ms = ?,
+            finished_ms = CASE WHEN started_ms > ? THEN started_ms ELSE ? END
         WHERE id = ?
         """,
         (
             json.dumps(job.to_json()),
             json.dumps(list(warnings)),
-            now_ms,
             now_ms if used_ms is None else used_ms,
+            now_ms,
+            now_ms,
             task.id,
         ),
     )
@@ -191,12 +197,12 @@ def finish(
     return one(txn, task.id)
 
 
-def fail(txn: sqlite3.Cursor, begun: Task, *, error: str, message: str, now_ms: int) -> Task:
+def fail(txn: Cursor, begun: Task, *, error: str, message: str, now_ms: int) -> Task:
     """Pending -> error, the URL is free again.  A task that has ended stays as it is.
 
     Raises TaskFailedError when the task was begun anew, or waits for it.
     """
-    task = one(txn, begun.id)
+    task = held(txn, begun.id)
     if not task.state.working:
         return task
     _check_start(task, begun)
@@ -212,7 +218,7 @@ def _check_start(task: Task, begun: Task) -> None:
 
 
 def end_badly(
-    txn: sqlite3.Cursor,
+    txn: Cursor,
     task_id: TaskId,
     state: TaskState,
     now_ms: int,
@@ -228,15 +234,17 @@ def end_badly(
         """
         UPDATE tasks
         SET state = ?, error = ?, message = ?, live_url = NULL,
-            finished_ms = MAX(?, COALESCE(started_ms, created_ms))
+            finished_ms = CASE
+                WHEN COALESCE(started_ms, created_ms) > ? THEN COALESCE(started_ms, created_ms) ELSE ?
+            END
         WHERE id = ? AND state IN ('queued', 'pending')
         """,
-        (state, error, None if message is None else storable(message), now_ms, task_id),
+        (state, error, None if message is None else storable(message), now_ms, now_ms, task_id),
     )
     return one(txn, task_id)
 
 
-def release(txn: sqlite3.Cursor, begun: Task) -> None:
+def release(txn: Cursor, begun: Task) -> None:
     """Pending -> queued, in the old place; the start is forgiven.  Else the task stays as it is."""
     txn.execute(
         """
@@ -247,13 +255,16 @@ def release(txn: sqlite3.Cursor, begun: Task) -> None:
     )
 
 
-def live(txn: sqlite3.Cursor, url: str) -> Task | None:
+def live(txn: Cursor, url: str) -> Task | None:
     """The task that holds ``url``."""
-    row = txn.execute(_SELECT + "WHERE live_url = ?", (url,)).fetchone()
+    # A URL is too long for an index of MySQL, which has one of its hash.
+    row = txn.execute(
+        _SELECT + "WHERE /*! live_key = SHA2(:url, 256) AND */ live_url = :url", {"url": url}
+    ).fetchone()
     return None if row is None else task_of_row(row)
 
 
-def requeue(txn: sqlite3.Cursor, now_ms: int) -> int:
+def requeue(txn: Cursor, now_ms: int) -> int:
     """Pending -> queued, in the old place; how many.
 
     Those that were begun MAX_STARTS times already end in error with WorkerDiedError's code
@@ -264,18 +275,20 @@ def requeue(txn: sqlite3.Cursor, now_ms: int) -> int:
     return txn.rowcount
 
 
-def _give_up(txn: sqlite3.Cursor, now_ms: int, task_id: TaskId | None = None) -> int:
+def _give_up(txn: Cursor, now_ms: int, task_id: TaskId | None = None) -> int:
     """Pending tasks (``task_id``: that one alone) that were begun MAX_STARTS times -> error; how many."""
     which = "" if task_id is None else " AND id = ?"
     txn.execute(
         f"""
         UPDATE tasks
-        SET state = 'error', error = ?, message = ?, finished_ms = MAX(?, started_ms), live_url = NULL
+        SET state = 'error', error = ?, message = ?, live_url = NULL,
+            finished_ms = CASE WHEN started_ms > ? THEN started_ms ELSE ? END
         WHERE state = 'pending' AND attempts - forgiven >= ?{which}
         """,  # noqa: S608 - constants
         (
             WorkerDiedError.code,
             _STOPPED_TOO_OFTEN,
+            now_ms,
             now_ms,
             MAX_STARTS,
             *([] if task_id is None else [task_id]),
@@ -284,7 +297,7 @@ def _give_up(txn: sqlite3.Cursor, now_ms: int, task_id: TaskId | None = None) ->
     return txn.rowcount
 
 
-def waiting(txn: sqlite3.Cursor, most: int) -> tuple[tuple[TaskId, TaskState], ...]:
+def waiting(txn: Cursor, most: int) -> tuple[tuple[TaskId, TaskState], ...]:
     """Queued and pending tasks, the oldest first."""
     rows = txn.execute(
         "SELECT id, state FROM tasks WHERE state IN ('queued', 'pending') ORDER BY seq LIMIT ?",
@@ -293,7 +306,7 @@ def waiting(txn: sqlite3.Cursor, most: int) -> tuple[tuple[TaskId, TaskState], .
     return tuple((TaskId(row[0]), TaskState(row[1])) for row in rows.fetchall())
 
 
-def one(txn: sqlite3.Cursor, task_id: TaskId) -> Task:
+def one(txn: Cursor, task_id: TaskId) -> Task:
     """Raises NotFoundError."""
     row = txn.execute(_SELECT + "WHERE id = ?", (task_id,)).fetchone()
     if row is None:
@@ -301,7 +314,15 @@ def one(txn: sqlite3.Cursor, task_id: TaskId) -> Task:
     return task_of_row(row)
 
 
-def cancel_hash(txn: sqlite3.Cursor, task_id: TaskId) -> str:
+def held(txn: Cursor, task_id: TaskId) -> Task:
+    """``one`` that nobody else changes until the transaction ends.  Raises NotFoundError."""
+    row = txn.execute(_SELECT + "WHERE id = ? /*! FOR UPDATE */", (task_id,)).fetchone()
+    if row is None:
+        raise NotFoundError("there is no such task")
+    return task_of_row(row)
+
+
+def cancel_hash(txn: Cursor, task_id: TaskId) -> str:
     """Raises NotFoundError."""
     row = txn.execute("SELECT cancel_hash FROM tasks WHERE id = ?", (task_id,)).fetchone()
     if row is None:
@@ -309,13 +330,13 @@ def cancel_hash(txn: sqlite3.Cursor, task_id: TaskId) -> str:
     return str(row[0])
 
 
-def counts(txn: sqlite3.Cursor) -> dict[str, int]:
+def counts(txn: Cursor) -> dict[str, int]:
     """How many tasks of each state, also of those that have none."""
     found = dict(txn.execute("SELECT state, COUNT(*) FROM tasks GROUP BY state").fetchall())
     return {state.value: found.get(state.value, 0) for state in TaskState}
 
 
-def working_urls(txn: sqlite3.Cursor, prefix: str) -> frozenset[str]:
+def working_urls(txn: Cursor, prefix: str) -> frozenset[str]:
     """Of queued and pending tasks, those that begin with ``prefix``."""
     rows = txn.execute(
         "SELECT url FROM tasks WHERE state IN ('queued', 'pending') AND substr(url, 1, ?) = ?",
@@ -324,12 +345,12 @@ def working_urls(txn: sqlite3.Cursor, prefix: str) -> frozenset[str]:
     return frozenset(row[0] for row in rows.fetchall())
 
 
-def recent(txn: sqlite3.Cursor, most: int, without: str) -> tuple[Task, ...]:
+def recent(txn: Cursor, most: int, without: str) -> tuple[Task, ...]:
     """Finished tasks that hold their URL, the last first; none whose URL begins with ``without``.
 
     Looked for among the last LOOKED_THROUGH that ended, so that the cost has a bound.
     """
-    rows = txn.execute(_SELECT + _AMONG_THE_LAST, (LOOKED_THROUGH, len(without), without, most))
+    rows = txn.execute(_AMONG_THE_LAST, (LOOKED_THROUGH, len(without), without, most))
     return tuple(task_of_row(row) for row in rows.fetchall())
 
 
@@ -357,107 +378,3 @@ def task_of_row(row: Sequence[Any]) -> Task:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"task {row[0]} in the database cannot be read ({error!r})") from error
-
-
-class SqliteTaskStore:
-    """interfaces.TaskStore over a Database.
-
-    ``clock`` gives the time in milliseconds UTC, ``kept_clock`` that of retention (None: the same).
-    """
-
-    def __init__(
-        self, database: Database, clock: Callable[[], int], kept_clock: Callable[[], int] | None = None
-    ) -> None:
-        self._database = database
-        self._clock = clock
-        self._kept_clock = kept_clock or clock
-
-    async def create(self, job: Job, *, cancel_hash: str, force: bool, queue_limit: int) -> tuple[Task, bool]:
-        """See ``create``; the row is on disk when the id is handed out."""
-        return await self._database.write(
-            create,
-            TaskId(str(uuid4())),
-            job,
-            cancel_hash,
-            force=force,
-            queue_limit=queue_limit,
-            now_ms=self._clock(),
-        )
-
-    async def claim(self) -> Task | None:
-        """See ``claim``."""
-        return await self._database.write(claim, self._clock())
-
-    async def begin(self, task_id: TaskId, owner: str) -> Task | None:
-        """See ``begin``."""
-        return await self._database.write(begin, task_id, owner, self._clock())
-
-    async def waiting(self, most: int) -> Sequence[tuple[TaskId, TaskState]]:
-        """See ``waiting``."""
-        return await self._database.read(waiting, most)
-
-    async def finish(
-        self,
-        begun: Task,
-        job: Job,
-        artifacts: Sequence[tuple[ParsedArtifact, BlobRef]],
-        warnings: Sequence[str],
-    ) -> Task:
-        """See ``finish``."""
-        return await self._database.write(
-            finish,
-            begun,
-            job,
-            artifacts,
-            warnings,
-            now_ms=self._clock(),
-            used_ms=self._kept_clock(),
-        )
-
-    async def fail(self, begun: Task, *, code: str, message: str) -> Task:
-        """See ``fail``."""
-        return await self._database.write(fail, begun, error=code, message=message, now_ms=self._clock())
-
-    async def cancel(self, task_id: TaskId) -> Task:
-        """See ``end_badly``."""
-        return await self._database.write(end_badly, task_id, TaskState.CANCELLED, self._clock())
-
-    async def release(self, begun: Task) -> None:
-        """See ``release``."""
-        await self._database.write(release, begun)
-
-    async def live(self, url: str) -> Task | None:
-        """See ``live``."""
-        return await self._database.read(live, url)
-
-    async def requeue(self) -> int:
-        """See ``requeue``."""
-        return await self._database.write(requeue, self._clock())
-
-    async def get(self, task_id: TaskId) -> Task:
-        """Raises NotFoundError."""
-        return await self._database.read(one, task_id)
-
-    async def cancel_hash(self, task_id: TaskId) -> str:
-        """Raises NotFoundError."""
-        return await self._database.read(cancel_hash, task_id)
-
-    async def artifacts(self, task_id: TaskId) -> Sequence[Artifact]:
-        """In the order in which they are shown."""
-        return await self._database.read(artifact_rows.of_task, task_id)
-
-    async def artifact(self, artifact_id: ArtifactId) -> Artifact:
-        """Raises NotFoundError."""
-        return await self._database.read(artifact_rows.one, artifact_id)
-
-    async def counts(self) -> Mapping[str, int]:
-        """How many tasks of each state."""
-        return await self._database.read(counts)
-
-    async def working_urls(self, prefix: str) -> frozenset[str]:
-        """See ``working_urls``."""
-        return await self._database.read(working_urls, prefix)
-
-    async def recent(self, most: int, *, without: str) -> Sequence[Task]:
-        """See ``recent``."""
-        return await self._database.read(recent, most, without)

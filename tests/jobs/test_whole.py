@@ -21,7 +21,7 @@ from stackviz_deployer.jobs.uploads import UploadOpener
 from stackviz_deployer.model import Job, Limits, ParseRequest, TaskState
 from stackviz_deployer.parsers.subunit import PARTIAL
 from stackviz_deployer.scrapers import SCRAPERS
-from stackviz_deployer.store.tasks import SqliteTaskStore
+from stackviz_deployer.store.task_store import SqlTaskStore
 from tests.fakes import FakeFetcher, FakeListing, FakeLookup, FakeUploads
 from tests.parsers import subunit_oracle as oracle
 from tests.parsers.test_memory_tracker import block, journal
@@ -47,7 +47,7 @@ class WholeTestCase(StoreTestCase):
         self.fetcher = FakeFetcher()
         self.listing = FakeListing(*paths)
         self.database_ = self.database()
-        self.store = SqliteTaskStore(self.database_, Ticks())
+        self.store = SqlTaskStore(self.database_, Ticks())
         self.blob_store = self.blobs()
         self.cpu = self.start(WorkerPool(reactor, slots=2, memory_bytes=1 << 30, command=command))
         self.limits = Limits(**limits)

@@ -13,9 +13,9 @@ from twisted.trial.unittest import TestCase
 
 from stackviz_deployer.model import BlobHash, BlobRef, Job, ParsedArtifact
 from stackviz_deployer.store.blobs import FileBlobStore
-from stackviz_deployer.store.database import Database
-from stackviz_deployer.store.retention import SqliteRetention
-from stackviz_deployer.store.tasks import SqliteTaskStore
+from stackviz_deployer.store.retention import SqlRetention
+from stackviz_deployer.store.sqlite import SqliteDatabase
+from stackviz_deployer.store.task_store import SqlTaskStore
 
 
 class Ticks:
@@ -44,15 +44,15 @@ class StoreTestCase(TestCase):
         self.addCleanup(lambda: maybeDeferred(service.stopService) if service.running else None)
         return service
 
-    def database(self, **kw) -> Database:
-        return self.start(Database(self.path, reactor, **kw))
+    def database(self, **kw) -> SqliteDatabase:
+        return self.start(SqliteDatabase(self.path, reactor, **kw))
 
-    def tasks(self) -> SqliteTaskStore:
+    def tasks(self) -> SqlTaskStore:
         """And ``rows``, their retention, over ``opened``."""
         self.clock = Ticks()
         self.opened = database = self.database()
-        self.rows = SqliteRetention(database, self.clock)
-        return SqliteTaskStore(database, self.clock)
+        self.rows = SqlRetention(database, self.clock)
+        return SqlTaskStore(database, self.clock)
 
     def blobs(self) -> FileBlobStore:
         return self.start(FileBlobStore(self.state_dir, reactor))

@@ -13,8 +13,8 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 from stackviz_deployer.errors import StoreError
-from stackviz_deployer.store.database import Database
 from stackviz_deployer.store.migrate import Migration
+from stackviz_deployer.store.sqlite import SqliteDatabase
 from tests.store.building import StoreTestCase
 
 NUMBERS = (Migration(1, "0001_numbers.sql", "CREATE TABLE numbers (n INTEGER);\n"),)
@@ -48,7 +48,7 @@ def endless(txn, began):
 
 
 class DatabaseTests(StoreTestCase):
-    def numbers(self) -> Database:
+    def numbers(self) -> SqliteDatabase:
         return self.database(migrations=NUMBERS)
 
     async def test_write_and_read(self) -> None:
@@ -184,9 +184,9 @@ class DatabaseTests(StoreTestCase):
             "import sys; from pathlib import Path\n"
             "from twisted.internet import reactor\n"
             "from twisted.internet.defer import Deferred\n"
-            "from stackviz_deployer.store.database import Database\n"
+            "from stackviz_deployer.store.sqlite import SqliteDatabase\n"
             "from stackviz_deployer.store.tasks import counts\n"
-            "db = Database(Path(sys.argv[1]), reactor); db.startService()\n"
+            "db = SqliteDatabase(Path(sys.argv[1]), reactor); db.startService()\n"
             "reactor.addSystemEventTrigger('before', 'shutdown', db.stopService)\n"
             "d = Deferred.fromCoroutine(db.read(counts))\n"
             "d.addCallback(lambda c: print(c['queued'])).addBoth(lambda _: reactor.stop())\n"
@@ -206,9 +206,9 @@ class DatabaseTests(StoreTestCase):
             "import sys; from pathlib import Path\n"
             "from twisted.internet import reactor\n"
             "from stackviz_deployer.store.blobs import FileBlobStore\n"
-            "from stackviz_deployer.store.database import Database\n"
+            "from stackviz_deployer.store.sqlite import SqliteDatabase\n"
             "path = Path(sys.argv[1])\n"
-            "for s in (Database(path, reactor), FileBlobStore(path.parent, reactor)):\n"
+            "for s in (SqliteDatabase(path, reactor), FileBlobStore(path.parent, reactor)):\n"
             "    s.startService(); d = s.stopService(); print(d.called)\n"
             "reactor.callWhenRunning(reactor.stop); reactor.run()\n"
         )
@@ -263,7 +263,7 @@ class StartTests(StoreTestCase):
 
     def refused(self, *words: str, **kw) -> None:
         before = self.path.read_bytes() if self.path.is_file() else None
-        database = Database(self.path, reactor, **kw)
+        database = SqliteDatabase(self.path, reactor, **kw)
         error = self.assertRaises(StoreError, database.startService)
         for word in (*words, str(self.path)):
             self.assertIn(word, error.message)
@@ -306,7 +306,7 @@ class StartTests(StoreTestCase):
     def test_directory_is_a_file(self) -> None:
         (self.state_dir / "file").touch()
         self.path = self.state_dir / "file" / "stackviz.sqlite3"
-        error = self.assertRaises(StoreError, Database(self.path, reactor).startService)
+        error = self.assertRaises(StoreError, SqliteDatabase(self.path, reactor).startService)
         self.assertIn("cannot write", error.message)
         self.assertIn("--state-dir", error.message)
 
@@ -320,10 +320,10 @@ class StartTests(StoreTestCase):
             "import os, sys\n"
             "from pathlib import Path\n"
             "from twisted.internet import reactor\n"
-            "from stackviz_deployer.store.database import Database\n"
+            "from stackviz_deployer.store.sqlite import SqliteDatabase\n"
             "from stackviz_deployer.errors import StoreError\n"
             "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-            "try: Database(Path('state/stackviz.sqlite3'), reactor).startService()\n"
+            "try: SqliteDatabase(Path('state/stackviz.sqlite3'), reactor).startService()\n"
             "except StoreError as error: print(error.message)\n"
         )
         base = self.state_dir / "base"  # the path is relative: who may enter what lies above does not matter

@@ -9,15 +9,15 @@ from twisted.internet.defer import CancelledError, Deferred
 from stackviz_deployer.errors import NotFoundError, TaskExpiredError, TaskNotReadyError
 from stackviz_deployer.model import TaskState
 from stackviz_deployer.store import retention
-from stackviz_deployer.store.retention import SqliteRetention
+from stackviz_deployer.store.retention import SqlRetention
 from stackviz_deployer.web.kept import Kept
 from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
 
 LONG_MS = 1_000_000
 
 
-def explain(txn, sql):
-    return txn.execute("EXPLAIN QUERY PLAN " + sql).fetchall()
+def explain(txn, sql, values):
+    return txn.execute("EXPLAIN QUERY PLAN " + sql, values).fetchall()
 
 
 class RetentionTests(StoreTestCase):
@@ -60,7 +60,7 @@ class RetentionTests(StoreTestCase):
                 yield lambda tasks: said.append(tuple(tasks))
                 said.append("done")
 
-        rows = SqliteRetention(self.opened, self.clock, Copies())
+        rows = SqlRetention(self.opened, self.clock, Copies())
         one, two, three = [await self.finished(n) for n in (1, 2, 3)]
         await rows.delete(one.id)
         await rows.lose(two.id, "gone")
@@ -69,7 +69,7 @@ class RetentionTests(StoreTestCase):
 
     async def test_copies_are_told_though_nobody_waits(self) -> None:
         kept = Kept()
-        rows = SqliteRetention(self.opened, self.clock, kept)
+        rows = SqlRetention(self.opened, self.clock, kept)
         task = await self.finished(1)
         (artifact,) = await self.store.artifacts(task.id)
         kept.keep_artifact(artifact, kept.generation)
@@ -189,11 +189,12 @@ class RetentionTests(StoreTestCase):
     async def test_plans(self) -> None:
         """What runs each minute looks nothing up row by row."""
         database = self.store._database
-        for sql, index in (
-            (retention._LEAST_RECENTLY_USED, "used_ms"),
-            (retention._SUM, "artifacts_blob"),
-            (f"SELECT seq {retention._ENDED} ORDER BY {retention._ENDED_MS}", "ended_ms"),
+        for sql, values, index in (
+            (retention._LEAST_RECENTLY_USED, (1,), "disposable_ms_idx"),
+            (retention._SUM, (), "artifacts_blob"),
+            (retention._ENDED_LATELY, (1,), "ended_ms_idx"),
+            (retention._ENDED_BEFORE, (1, 1), "ended_ms_idx"),
         ):
-            plan = await database.read(explain, sql)
+            plan = await database.read(explain, sql, values)
             self.assertIn(index, str(plan))
             self.assertNotIn("TEMP B-TREE FOR ORDER", str(plan))

@@ -17,9 +17,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from stackviz_deployer.errors import StackvizError
 from stackviz_deployer.model import TaskId
 from stackviz_deployer.store.blobs import FileBlobStore
-from stackviz_deployer.store.database import Database
-from stackviz_deployer.store.retention import SqliteRetention
-from stackviz_deployer.store.tasks import SqliteTaskStore
+from stackviz_deployer.store.retention import SqlRetention
+from stackviz_deployer.store.sqlite import SqliteDatabase
+from stackviz_deployer.store.task_store import SqlTaskStore
 from tests.store.building import a_job, a_parsed, write_block_gzip
 
 
@@ -28,7 +28,7 @@ def say(*words: str) -> None:
     sys.stdout.flush()
 
 
-async def scrape(tasks: SqliteTaskStore, blobs: FileBlobStore, dice: random.Random) -> None:
+async def scrape(tasks: SqlTaskStore, blobs: FileBlobStore, dice: random.Random) -> None:
     url = f"https://logs.example.org/{dice.randrange(50)}/"
     task, _ = await tasks.create(a_job(url=url), cancel_hash="0", force=dice.random() < 0.5, queue_limit=100)
     say("created", task.id)
@@ -54,13 +54,13 @@ def now_ms() -> int:
 
 
 async def work(state_dir: Path, seed: int) -> None:
-    database = Database(state_dir / "stackviz.sqlite3", reactor)
+    database = SqliteDatabase(state_dir / "stackviz.sqlite3", reactor)
     blobs = FileBlobStore(state_dir, reactor)
     database.startService()
     blobs.startService()
-    tasks = SqliteTaskStore(database, now_ms)
+    tasks = SqlTaskStore(database, now_ms)
     await tasks.requeue()
-    await blobs.sweep(await SqliteRetention(database, now_ms).blob_hashes())
+    await blobs.sweep(await SqlRetention(database, now_ms).blob_hashes())
     dice = random.Random(seed)
     say("ready")
     while True:
