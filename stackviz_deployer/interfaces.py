@@ -8,7 +8,7 @@ that waits takes its deadline from its caller or from Limits, and can be cancell
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -30,6 +30,7 @@ from stackviz_deployer.model import (
     ParsedArtifact,
     ParseRequest,
     ParseResult,
+    Progress,
     Submitted,
     Task,
     TaskId,
@@ -211,6 +212,57 @@ class TaskStore(Protocol):
 
     async def recent(self, most: int, *, without: str) -> Sequence[Task]:
         """Finished tasks that hold their URL, the last first; none whose URL begins with ``without``."""
+
+
+class Audience(Protocol):
+    """Who hears of tasks from the bus."""
+
+    def interests(self) -> Collection[TaskId]:
+        """The tasks that are of interest here; of others nothing need be told."""
+
+    def heard(self, task: Task) -> None:
+        """A task as it is now, whoever changed it; ``progress``, too, when that is what changed."""
+
+
+class Bus(Protocol):
+    """Between those who submit, watch and cancel tasks and those who work on them: here, or on other nodes.
+
+    What is to be kept is in the store before the bus hears of it, so nothing is lost with a bus.  But for
+    ``take`` and ``release`` nothing here fails or waits for long.
+    """
+
+    def join(self, audience: Audience) -> None:
+        """``audience`` hears of what is told from now on."""
+
+    def offer(self, task: Task) -> None:
+        """A new task waits for somebody who has room for it."""
+
+    async def take(self) -> Task:
+        """Wait for a task to work on: pending now, begun on behalf of this node.
+
+        One at a time is asked for.  Raises StoreError; asked again, it goes on.
+        """
+
+    def tell(self, task: Task) -> None:
+        """Whoever is interested in the task hears of it as it is now, with its ``progress`` if it has one."""
+
+    async def progress(self, task_id: TaskId) -> Progress | None:
+        """What was last told of a pending task."""
+
+    def settle(self, task: Task) -> None:
+        """The task has ended; or, still pending, it is one that was taken and is not worked on any more.
+
+        What another node has taken meanwhile stays with it.
+        """
+
+    async def release(self, begun: Task) -> None:
+        """Give a task back that was taken, because this node stops: somebody else may take it at once.
+
+        Raises StoreError.
+        """
+
+    def health(self) -> Mapping[str, Any]:
+        """``queued``: how many tasks wait; ``reasons``: what is wrong, sentences."""
 
 
 class Intake(Protocol):

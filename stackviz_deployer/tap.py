@@ -133,6 +133,9 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.cpu import WorkerPool  # noqa: PLC0415
     from stackviz_deployer.doors import DescriptorWatch  # noqa: PLC0415
     from stackviz_deployer.jobs.admin import Administration  # noqa: PLC0415
+    from stackviz_deployer.jobs.epilogue import Epilogue  # noqa: PLC0415
+    from stackviz_deployer.jobs.executor import Executor  # noqa: PLC0415
+    from stackviz_deployer.jobs.local import LocalBus  # noqa: PLC0415
     from stackviz_deployer.jobs.pipeline import Pipeline  # noqa: PLC0415
     from stackviz_deployer.jobs.queue import JobQueue  # noqa: PLC0415
     from stackviz_deployer.jobs.sweeper import Sweeper  # noqa: PLC0415
@@ -229,16 +232,28 @@ def build(config: Config, reactor: Any) -> IService:
         jjb_cache_dir=config.state_dir / "cache" / "jjb",
         meters=meters,
     )
-    queue = JobQueue(
+    bus = LocalBus(store, disk.check)
+    epilogue = Epilogue(uploads, meters)
+    executor = Executor(
+        bus=bus,
         store=store,
         pipeline=pipeline,
+        clock=reactor,
+        scrapes=config.scrapes,
+        epilogue=epilogue,
+        settled=blobs.settled,
+        meters=meters,
+    )
+    queue = JobQueue(
+        bus=bus,
+        store=store,
         lookup=lookup,
         fetcher=fetcher,
         uploads=uploads,
         clock=reactor,
-        scrapes=config.scrapes,
         limits=config.limits,
-        settled=blobs.settled,
+        epilogue=epilogue,
+        executor=executor,
         writable=disk.check,
         meters=meters,
     )
@@ -313,6 +328,7 @@ def build(config: Config, reactor: Any) -> IService:
         sweeper,
         disk,
         queue,
+        executor,
     ):
         daemon.addService(child)
     if config.metrics is not None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from twisted.logger import Logger
 
@@ -17,6 +17,11 @@ class Watchers:
 
     def __init__(self) -> None:
         self._of: dict[TaskId, dict[object, Callable[[Task], None]]] = {}
+
+    @property
+    def tasks(self) -> Collection[TaskId]:
+        """Those that somebody wants to hear of."""
+        return self._of.keys()
 
     def add(self, task_id: TaskId, changed: Callable[[Task], None]) -> Callable[[], None]:
         """Call ``changed`` with each later state; returns the way to stop, which may be called twice."""

@@ -16,13 +16,13 @@ from twisted.internet.task import deferLater
 from stackviz_deployer.cpu import COMMAND, WorkerPool
 from stackviz_deployer.errors import CancelRefusedError
 from stackviz_deployer.jobs.pipeline import Pipeline
-from stackviz_deployer.jobs.queue import JobQueue
 from stackviz_deployer.jobs.uploads import UploadOpener
 from stackviz_deployer.model import Job, Limits, ParseRequest, TaskState
 from stackviz_deployer.parsers.subunit import PARTIAL
 from stackviz_deployer.scrapers import SCRAPERS
 from stackviz_deployer.store.task_store import SqlTaskStore
 from tests.fakes import FakeFetcher, FakeListing, FakeLookup, FakeUploads
+from tests.jobs.building import WholeQueue
 from tests.parsers import subunit_oracle as oracle
 from tests.parsers.test_memory_tracker import block, journal
 from tests.store.building import StoreTestCase, Ticks
@@ -66,7 +66,7 @@ class WholeTestCase(StoreTestCase):
             clock=reactor,
             scratch=self.blob_store.scratch,
         )
-        return JobQueue(
+        return WholeQueue(
             store=self.store,
             pipeline=pipeline,
             lookup=FakeLookup(lambda url: Job(url=url, name=url.rstrip("/").rpartition("/")[2])),
@@ -247,7 +247,7 @@ class HostileTests(WholeTestCase):
 async def _quick(queue):
     """Stop without waiting for what will not end by itself."""
     stopped = queue.stopService()
-    for one in list(queue._running.values()):
+    for one in list(queue.executor._running.values()):
         one.drop()
     await stopped
 

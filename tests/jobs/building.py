@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queue and who works on its tasks, put together as tap.py does it."""
+
+from twisted.internet.defer import Deferred
+
+from stackviz_deployer.jobs.epilogue import Epilogue
+from stackviz_deployer.jobs.executor import Executor
+from stackviz_deployer.jobs.local import LocalBus
+from stackviz_deployer.jobs.queue import JobQueue
+
+
+class WholeQueue(JobQueue):
+    """Starts and stops its executor with itself."""
+
+    def __init__(self, *, pipeline, scrapes, bus=None, **parts):
+        store, clock, writable = parts["store"], parts["clock"], parts.get("writable", lambda: None)
+        bus = bus or LocalBus(store, writable)
+        epilogue = Epilogue(parts["uploads"])
+        self.executor = Executor(
+            bus=bus, store=store, pipeline=pipeline, clock=clock, scrapes=scrapes, epilogue=epilogue
+        )
+        super().__init__(bus=bus, epilogue=epilogue, executor=self.executor, **parts)
+
+    def startService(self):
+        super().startService()
+        self.executor.startService()
+
+    def stopService(self):
+        return Deferred.fromCoroutine(self._stop_both())
+
+    async def _stop_both(self):
+        self.running = 0
+        await self.executor.stopService()
+        await super().stopService()
