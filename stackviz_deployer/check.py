@@ -27,6 +27,7 @@ from attrs import frozen
 
 from stackviz_deployer.config import Config
 from stackviz_deployer.descriptors import affordable, hard_limit, needed
+from stackviz_deployer.model import Directory
 
 CONNECT_S = 5.0
 """For one address of a server: the connection and TLS."""
@@ -81,6 +82,7 @@ def check(config: Config, means: Means) -> Iterator[Finding]:
             " as that daemon's",
         )
     yield from _state_dir(state)
+    yield from _blobs(config.blobs)
     yield _database(state / "stackviz.sqlite3", means.newest_form())
     ours = running is not None
     for endpoint in config.http:
@@ -124,13 +126,30 @@ def _state_dir(state: Path) -> Iterator[Finding]:
         part = state / name
         if part.exists() and not os.access(part, os.W_OK | os.X_OK):
             yield Finding("error", "state_dir", f"cannot write {part}; give this user the rights to it")
+    yield _free("state_dir", state, place)
+
+
+def _free(part: str, named: Path, place: Path) -> Finding:
     room = os.statvfs(place)
     free = room.f_bavail * room.f_frsize
-    shown = f"{state}, {free / (1 << 30):.1f} GiB free"
+    shown = f"{named}, {free / (1 << 30):.1f} GiB free"
     if free < LOW_BYTES:
-        yield Finding("warning", "state_dir", f"{shown}; make room, or name another (--state-dir)")
-    else:
-        yield Finding("ok", "state_dir", shown)
+        return Finding("warning", part, f"{shown}; make room, or name another place")
+    return Finding("ok", part, shown)
+
+
+def _blobs(place: Directory) -> Iterator[Finding]:
+    path = place.path
+    if path is None:
+        return
+    if not path.is_dir():
+        yield Finding("error", "blobs", f"{path} is no directory; mount it, or make it")
+        return
+    for part in (path, path / "blobs", path / "tmp", path / "uploads"):
+        if part.exists() and not os.access(part, os.W_OK | os.X_OK):
+            yield Finding("error", "blobs", f"cannot write {part}; give this user the rights to it")
+            return
+    yield _free("blobs", path, path)
 
 
 def _database(path: Path, newest: int) -> Finding:

@@ -20,8 +20,17 @@ import yaml
 from attrs import Factory, frozen
 
 from stackviz_deployer import readers as read
+from stackviz_deployer.blob_place import beside, blobs
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import Connections, GerritServer, Limits, Rates, Retention, ZuulServer
+from stackviz_deployer.model import (
+    Connections,
+    Directory,
+    GerritServer,
+    Limits,
+    Rates,
+    Retention,
+    ZuulServer,
+)
 
 DEFAULT_HTTP = "tcp:5000:interface=127.0.0.1"
 DEFAULT_JJB = "project-config/jenkins/jobs"
@@ -88,6 +97,8 @@ class Config:
     connections: Connections = Factory(Connections)
     admin_token_file: Path | None = None
     """Who knows what is in it may delete and pin tasks; see ``admin_token``."""
+    blobs: Directory = Factory(Directory)
+    """Where the sites' data and what people send lie."""
 
 
 def load(
@@ -116,6 +127,8 @@ def load(
     for key in ("state_dir", "jjb_yaml_path", "admin_token_file"):
         if key in values:
             values[key] = base / values[key].expanduser()
+    if "blobs" in values:
+        values["blobs"] = beside(values["blobs"], base)
     if "jjb_yaml_path" not in values and (base / DEFAULT_JJB).is_dir():
         values["jjb_yaml_path"] = base / DEFAULT_JJB
     config = Config(**values)
@@ -357,4 +370,5 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "rates": _rates,
     "connections": _connections,
     "admin_token_file": read.path,
+    "blobs": blobs,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NewType
 
 from attrs import Factory, asdict, field, frozen
@@ -217,6 +218,14 @@ class Retention:
     """Since somebody looked at the site last."""
     bytes: int = 20 << 30
     """Of all blobs together, gzipped as they lie."""
+
+
+@frozen(kw_only=True)
+class Directory:
+    """Blobs and uploads lie in a directory."""
+
+    path: Path | None = None
+    """One of their own, which several nodes may share; None = in state_dir, which is one node's."""
 
 
 @frozen(kw_only=True)

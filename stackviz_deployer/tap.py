@@ -131,6 +131,7 @@ def build(config: Config, reactor: Any) -> IService:
     """
     # Klein installs the reactor when it is imported, which must not happen while options are read.
     from stackviz_deployer.cpu import WorkerPool  # noqa: PLC0415
+    from stackviz_deployer.data_place import data_place  # noqa: PLC0415
     from stackviz_deployer.doors import DescriptorWatch  # noqa: PLC0415
     from stackviz_deployer.jobs.admin import Administration  # noqa: PLC0415
     from stackviz_deployer.jobs.epilogue import Epilogue  # noqa: PLC0415
@@ -138,8 +139,8 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.jobs.local import LocalBus  # noqa: PLC0415
     from stackviz_deployer.jobs.pipeline import Pipeline  # noqa: PLC0415
     from stackviz_deployer.jobs.queue import JobQueue  # noqa: PLC0415
-    from stackviz_deployer.jobs.sweeper import Sweeper  # noqa: PLC0415
-    from stackviz_deployer.jobs.uploads import UploadOpener  # noqa: PLC0415
+    from stackviz_deployer.jobs.sweeper import SHARED_TIDY_S, TIDY_S, Sweeper  # noqa: PLC0415
+    from stackviz_deployer.jobs.uploads import UploadOpener, sweep  # noqa: PLC0415
     from stackviz_deployer.listing.job import JobListing  # noqa: PLC0415
     from stackviz_deployer.lookup.service import LookupService  # noqa: PLC0415
     from stackviz_deployer.metrics.lag import LagProbe  # noqa: PLC0415
@@ -149,12 +150,9 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.net.own import is_own_endpoint  # noqa: PLC0415
     from stackviz_deployer.scrapers import SCRAPERS  # noqa: PLC0415
     from stackviz_deployer.service import Staged  # noqa: PLC0415
-    from stackviz_deployer.store.blobs import HELD_S, FileBlobStore  # noqa: PLC0415
-    from stackviz_deployer.store.disk import DiskProbe  # noqa: PLC0415
     from stackviz_deployer.store.retention import SqlRetention, newest_use  # noqa: PLC0415
     from stackviz_deployer.store.sqlite import SqliteDatabase  # noqa: PLC0415
     from stackviz_deployer.store.task_store import SqlTaskStore  # noqa: PLC0415
-    from stackviz_deployer.store.uploads import UploadStore  # noqa: PLC0415
     from stackviz_deployer.web.admin import AdminApi  # noqa: PLC0415
     from stackviz_deployer.web.api import Api  # noqa: PLC0415
     from stackviz_deployer.web.blobs import FileThreads  # noqa: PLC0415
@@ -179,10 +177,19 @@ def build(config: Config, reactor: Any) -> IService:
         opened=lambda opened: ages.resume(newest_use(opened), _alive_ms(config.state_dir)),
     )
     store = SqlTaskStore(database, now_ms, ages.now_ms)
-    blobs = FileBlobStore(config.state_dir, reactor, held_s=max(HELD_S, 4 * config.limits.task_seconds))
+    threads, writing = FileThreads(reactor), FileThreads(reactor, threads=2)
+    data = data_place(config, database, writing.run, reactor)
+    blobs, uploads, disk = data.blobs, data.uploads, data.disk
     kept = Kept()
     rows = SqlRetention(database, ages.now_ms, kept)
-    sweeper = Sweeper(rows=rows, files=blobs, retention=config.retention, clock=reactor)
+    sweeper = Sweeper(
+        rows=rows,
+        files=blobs,
+        retention=config.retention,
+        clock=reactor,
+        sweep_uploads=partial(sweep, uploads, store) if data.shared else None,
+        tidy_s=SHARED_TIDY_S if data.shared else TIDY_S,
+    )
     cpu = WorkerPool(reactor, slots=config.workers, memory_bytes=config.limits.memory_bytes, meters=meters)
     fetcher = HttpFetcher(
         reactor,
@@ -207,11 +214,6 @@ def build(config: Config, reactor: Any) -> IService:
         clock=reactor,
         scratch=blobs.scratch,
         meters=meters,
-    )
-    threads, writing = FileThreads(reactor), FileThreads(reactor, threads=2)
-    disk = DiskProbe(config.state_dir, database, writing.run, reactor)
-    uploads = UploadStore(
-        config.state_dir, writing.run, upload_bytes=config.limits.upload_bytes, writable=disk.check
     )
     pipeline = Pipeline(
         listing=JobListing(
@@ -360,10 +362,6 @@ Facts = Callable[[], Mapping[str, Any]]
 def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str, Callable[[], Any]]:
     """What is asked at each reading of the metrics; nothing of it waits."""
 
-    def free() -> float:
-        room = os.statvfs(config.state_dir)
-        return float(room.f_bavail * room.f_frsize)
-
     def workers() -> Mapping[str, float]:
         facts = cpu()
         return {"wanted": facts["processes"], "ready": facts["ready"], "busy": facts["busy"]}
@@ -380,7 +378,7 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         "tasks_running": lambda: queue()["running"],
         "workers": workers,
         "worker_requests_waiting": lambda: cpu()["waiting"],
-        "disk_free_bytes": free,
+        "disk_free_bytes": lambda: health()["disk"]["free_bytes"],
         "disk_total_bytes": lambda: health()["disk"]["total_bytes"],
         "disk_bytes": used,
         "blobs": lambda: health()["sites"]["blobs"],

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from stackviz_deployer import readers
 from stackviz_deployer.config import Config, load
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import Connections, Limits, Rates, Retention, ZuulServer
+from stackviz_deployer.model import Connections, Directory, Limits, Rates, Retention, ZuulServer
 from stackviz_deployer.net.hosts import AllowedHosts
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "etc" / "stackviz-deployer.yaml"
@@ -73,6 +73,12 @@ class LoadTests(SynchronousTestCase):
             self.load_text("retention: {days: 0.5, bytes: 1 GiB}").retention,
             Retention(days=0.5, bytes=1 << 30),
         )
+
+    def test_blobs(self) -> None:
+        self.assertEqual(load(None, {}, {}, cwd=CWD).blobs, Directory(path=None))
+        for text in ("blobs: {path: /srv/blobs}", "blobs: {kind: files, path: /srv/blobs}"):
+            self.assertEqual(self.load_text(text).blobs, Directory(path=Path("/srv/blobs")))
+        self.assertEqual(self.load_text("blobs: {path: here}").blobs, Directory(path=CWD / "here"))
 
     def test_null_means_default(self) -> None:
         self.assertEqual(self.load_text("workers: ~\nhttp: ~"), load(None, {}, {}, cwd=CWD))
@@ -172,6 +178,10 @@ class LoadTests(SynchronousTestCase):
             ("- a", "mapping"),
             ("a: [", "not YAML"),
             ("state_dir: 7", "state_dir"),
+            ("blobs: here", "blobs"),
+            ("blobs: {path: 7}", "blobs.path"),
+            ("blobs: {kind: tapes}", "blobs.kind"),
+            ("blobs: {place: /srv}", "'place'"),
         ]:
             self.assertIn(words, self.refused(text), text)
 

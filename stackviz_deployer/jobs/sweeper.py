@@ -40,6 +40,8 @@ FLUSH = 500
 """Uses that one transaction notes."""
 
 LOST = "Its data was lost from the server's disk."
+SHARED_TIDY_S = 3600.0
+"""TIDY_S of data that several nodes share: what expires young lies there until it is held no more."""
 _DAY_MS = 86_400_000
 
 
@@ -84,8 +86,21 @@ class Sweeper(Service):
     """interfaces.Keeper, over the rows and the files of the store."""
 
     def __init__(
-        self, *, rows: KeptRows, files: KeptFiles, retention: Retention, clock: IReactorTime
+        self,
+        *,
+        rows: KeptRows,
+        files: KeptFiles,
+        retention: Retention,
+        clock: IReactorTime,
+        sweep_uploads: Callable[[], Awaitable[int]] | None = None,
+        tidy_s: float = TIDY_S,
     ) -> None:
+        """``sweep_uploads``: removes those without a task, where nobody else does.
+
+        ``tidy_s``: between two tidyings.
+        """
+        self._sweep_uploads = sweep_uploads
+        self._tidy_s = tidy_s
         self._rows = rows
         self._files = files
         self._retention = retention
@@ -155,7 +170,7 @@ class Sweeper(Service):
     async def _run(self) -> None:
         tidied_s: float | None = None
         while self.running:
-            if tidied_s is None or self._clock.seconds() - tidied_s >= TIDY_S:
+            if tidied_s is None or self._clock.seconds() - tidied_s >= self._tidy_s:
                 await self._try("tidying up", self._tidy)
                 tidied_s = self._clock.seconds()
             await self._try("noting uses", self._flush)
@@ -228,12 +243,14 @@ class Sweeper(Service):
         if len(missing) > max(MANY_LOST, swept.kept):
             self._suspicion = (
                 f"{len(missing)} blobs of {len(missing) + swept.kept} are missing: is the right disk mounted"
-                " at state_dir? their sites answer 503 until they are back, or expire"
+                " (or the right bucket named)? their sites answer 503 until they are back, or expire"
             )
             log.critical("{suspicion}", suspicion=self._suspicion)
         elif missing:
             log.error("{count} blobs are lost from the disk; their sites expire", count=len(missing))
             await self._lose(sorted(await self._rows.with_blobs(missing)))
+        if self._sweep_uploads is not None and (count := await self._sweep_uploads()):
+            log.info("{count} uploads without a task were removed", count=count)
         forgotten = 0
         while self.running and (
             count := await self._rows.forget(ended_ms=int(ROWS_DAYS * _DAY_MS), keep=ROWS, most=BATCH * 10)

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from stackviz_deployer.errors import ParseError, TooLargeError
-from stackviz_deployer.interfaces import CpuPool, Fetcher, Scraper, Uploads
+from stackviz_deployer.interfaces import CpuPool, Fetcher, Scraper, TaskStore, Uploads
 from stackviz_deployer.model import Fetched, InputFile, Limits, ListedFile, ParseRequest, Tree
 
 SCHEME = "upload:"
@@ -36,6 +36,14 @@ def id_of(url: str) -> str | None:
 def shown(url: str) -> str:
     """A task's URL for the log: an upload's is its sender's secret, and the task's id is there anyway."""
     return url if id_of(url) is None else f"{SCHEME}(what somebody sent)"
+
+
+async def sweep(uploads: Uploads, store: TaskStore) -> int:
+    """Remove what no task will read any more; how many."""
+    working = await store.working_urls(SCHEME)
+    return await uploads.sweep(
+        frozenset(upload_id for url in working if (upload_id := id_of(url)) is not None)
+    )
 
 
 @frozen(kw_only=True)

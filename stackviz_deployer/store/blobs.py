@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs as files: ``<state_dir>/blobs/<first two digits>/<SHA-256>``, each a gzip file, never changed.
+"""Blobs as files: ``<root>/blobs/<first two digits>/<SHA-256>``, each a gzip file, never changed.
 
 A blob gets its name by a rename, when it is whole and on the disk; its block index lies
 beside it as ``<SHA-256>.blocks`` and gets its name first.  Work in progress lies in
@@ -13,13 +13,11 @@ import hashlib
 import os
 import re
 import stat
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -34,6 +32,7 @@ from stackviz_deployer.model import BlobHash, BlobRef, BlobSpan
 from stackviz_deployer.store.blockindex import BlockIndex, DamagedIndexError, IndexCache, read_index
 from stackviz_deployer.store.files import explained, fsync_directory, remove
 from stackviz_deployer.store.inflight import InFlight
+from stackviz_deployer.store.scratch import Scratch, ScratchPlace, older
 from stackviz_deployer.trace import carried
 
 log = Logger()
@@ -43,8 +42,8 @@ T = TypeVar("T")
 THREADS = 4
 HELD_S = 6 * 3600.0
 """What a put gave out has its row by then, or never gets one."""
-_HASH = re.compile(r"[0-9a-f]{64}")
-_SUFFIX = ".blocks"
+HASH = re.compile(r"[0-9a-f]{64}")
+SUFFIX = ".blocks"
 
 
 @frozen(kw_only=True)
@@ -65,12 +64,12 @@ class Swept:
 
 
 class FileBlobStore(Service):
-    """interfaces.BlobStore in a directory, and the directory of work in progress beside it."""
+    """interfaces.BlobStore in a directory that is this process's alone, like that of work in progress."""
 
     def __init__(self, state_dir: Path, reactor: Any, *, held_s: float = HELD_S) -> None:
         """``reactor``: IReactorCore and IReactorFromThreads; ``held_s``: longer than any task takes."""
-        self._blobs = state_dir / "blobs"
-        self._tmp = state_dir / "tmp"
+        self._blobs = self._root(state_dir) / "blobs"
+        self._scratches = ScratchPlace(state_dir / "tmp", held_s)
         self._reactor = reactor
         self._calls = InFlight()
         self._indices = IndexCache()
@@ -83,14 +82,16 @@ class FileBlobStore(Service):
         """Blobs, and when they were put by those whose rows are not there yet."""
         self._settled_s: dict[str, float] = {}
         """Blobs that got their rows, and when, the earliest first: a sweep may have asked just before."""
-        self._scratches: set[str] = set()
+
+    def _root(self, state_dir: Path) -> Path:
+        return state_dir
 
     def startService(self) -> None:
         """Make the directories.  Raises StoreError: how to mend it."""
         self._started_s = time.time()
         try:
-            for directory in (self._tmp, self._blobs):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._scratches.open()
+            self._blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
             # All at once, so that one fsync makes them durable and no put has to think of it.
             for number in range(256):
                 (self._blobs / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
@@ -125,7 +126,7 @@ class FileBlobStore(Service):
 
     async def path(self, blob: BlobRef) -> Path:
         """Where the blob lies.  Raises DataLostError when it is gone."""
-        return await self._in_thread(_existing, self._place(blob.hash))
+        return await self._in_thread(existing, self._place(blob.hash))
 
     async def index_path(self, blob: BlobRef) -> Path:
         """Where its block index lies (gzipped JSON).
@@ -192,11 +193,11 @@ class FileBlobStore(Service):
 
     async def make_scratch(self) -> Path:
         """What entering ``scratch()`` does."""
-        return await self._in_thread(self._make_scratch)
+        return await self._in_thread(self._scratches.make)
 
     async def remove_scratch(self, directory: Path) -> None:
         """What leaving ``scratch()`` does; what cannot be removed is logged and left for the sweep."""
-        await self._in_thread(self._remove_scratch, directory)
+        await self._in_thread(self._scratches.remove, directory)
 
     async def _in_thread(self, fn: Callable[..., T], *args: Any) -> T:
         try:
@@ -212,12 +213,12 @@ class FileBlobStore(Service):
         return self._blobs / name[:2] / name
 
     def _index_place(self, name: BlobHash) -> Path:
-        return self._blobs / name[:2] / (name + _SUFFIX)
+        return self._blobs / name[:2] / (name + SUFFIX)
 
     def _put(self, path: Path, blocks_path: Path | None) -> BlobRef:
-        name, size = _settle(path)
+        name, size = settle(path)
         if blocks_path is not None:
-            _settle(blocks_path)
+            settle(blocks_path)
         blob = BlobHash(name)
         place = self._place(blob)
         with self._renaming:
@@ -239,7 +240,7 @@ class FileBlobStore(Service):
         return BlobRef(hash=blob, size=size, blocks=blocks_path is not None)
 
     def _span(self, blob: BlobRef, first: int, last: int) -> BlobSpan:
-        place = _existing(self._place(blob.hash))
+        place = existing(self._place(blob.hash))
         index = self._indices.get(blob.hash, lambda: self._read_index(blob))
         cut = index.cut(first, last)
         return BlobSpan(path=str(place), offset=cut.offset, size=cut.size, head=cut.head, tail=cut.tail)
@@ -247,10 +248,10 @@ class FileBlobStore(Service):
     def _sound_index(self, blob: BlobRef) -> Path:
         # Read here, since whoever asks for it wants to cut by it next, and a browser could only say "torn".
         self._indices.get(blob.hash, lambda: self._read_index(blob))
-        return _existing(self._index_place(blob.hash))
+        return existing(self._index_place(blob.hash))
 
     def _read_index(self, blob: BlobRef) -> BlockIndex:
-        place = _existing(self._index_place(blob.hash))
+        place = existing(self._index_place(blob.hash))
         try:
             return read_index(place, blob.size)
         except DamagedIndexError as error:
@@ -261,25 +262,14 @@ class FileBlobStore(Service):
                     remove(place)
             raise DataLostError("this artifact's index is damaged; scrape the job again") from error
 
-    def _make_scratch(self) -> Path:
-        with self._renaming:
-            directory = Path(tempfile.mkdtemp(dir=self._tmp))
-            self._scratches.add(directory.name)
-        return directory
-
-    def _remove_scratch(self, directory: Path) -> None:
-        remove(directory)
-        with self._renaming:
-            self._scratches.discard(directory.name)
-
     def _lost(self, blobs: Sequence[BlobRef]) -> frozenset[BlobHash]:
         gone = set()
         for blob in blobs:
             try:
-                if _existing(self._place(blob.hash)).stat().st_size != blob.size:
+                if existing(self._place(blob.hash)).stat().st_size != blob.size:
                     gone.add(blob.hash)
                 elif blob.blocks:
-                    _existing(self._index_place(blob.hash))
+                    existing(self._index_place(blob.hash))
             except (DataLostError, FileNotFoundError):
                 gone.add(blob.hash)
         return frozenset(gone)
@@ -295,22 +285,17 @@ class FileBlobStore(Service):
 
     def _sweep(self, known: AbstractSet[str]) -> Swept:
         self._let_go()
-        temporaries = 0
-        for entry in list(os.scandir(self._tmp)):
-            with self._renaming:
-                ours = entry.name in self._scratches
-            if not ours and self._older(entry):
-                temporaries += remove(Path(entry.path))
+        temporaries = self._scratches.sweep() + self._sweep_incoming()
         blobs = blob_bytes = kept_bytes = 0
         found = set()
         for number in range(256):
             for entry in list(os.scandir(self._blobs / f"{number:02x}")):
-                name = entry.name.removesuffix(_SUFFIX)
+                name = entry.name.removesuffix(SUFFIX)
                 if name in known:
-                    kept_bytes += _size(entry)
+                    kept_bytes += size_of(entry)
                     if name == entry.name:
                         found.add(name)
-                elif _HASH.fullmatch(name) and (size := self._remove_stray(entry, name)) is not None:
+                elif HASH.fullmatch(name) and (size := self._remove_stray(entry, name)) is not None:
                     blobs += 1
                     blob_bytes += size
         return Swept(
@@ -322,12 +307,19 @@ class FileBlobStore(Service):
             kept_bytes=kept_bytes,
         )
 
+    def _sweep_incoming(self) -> int:
+        return 0  # what is put lies in the scratch directories until then
+
     def _let_go(self) -> None:
         """Forget the puts of long ago: they have their rows by now."""
         before_s = time.monotonic() - self._held_s
         with self._renaming:
             held = {name: [put for put in puts if put >= before_s] for name, puts in self._put_s.items()}
             self._put_s = {name: puts for name, puts in held.items() if puts}
+
+    def _strays_s(self) -> float:
+        """What was last changed before then has no row on its way: of an earlier process, or long ago."""
+        return max(self._started_s, time.time() - self._held_s)
 
     def _remove_stray(self, entry: os.DirEntry[str], name: str) -> int | None:
         before_s = time.monotonic() - self._held_s
@@ -336,40 +328,14 @@ class FileBlobStore(Service):
             if (
                 name in self._put_s
                 or self._settled_s.get(name, before_s) > before_s
-                or not self._older(entry)
+                or not older(entry, self._strays_s())
             ):
                 return None
-            size = _size(entry)
+            size = size_of(entry)
             return size if remove(Path(entry.path)) else None
 
-    def _older(self, entry: os.DirEntry[str]) -> bool:
-        """From before our start, or of so long ago that nobody is at work on it."""
-        try:
-            changed_s = entry.stat(follow_symlinks=False).st_mtime
-        except FileNotFoundError:
-            return False
-        return changed_s < max(self._started_s, time.time() - self._held_s)
 
-
-class Scratch:
-    """One temporary directory, as an asynchronous context manager."""
-
-    def __init__(self, store: FileBlobStore) -> None:
-        self._store = store
-        self._directory: Path | None = None
-
-    async def __aenter__(self) -> Path:
-        self._directory = await self._store.make_scratch()
-        return self._directory
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._directory is not None:
-            await self._store.remove_scratch(self._directory)
-
-
-def _settle(path: Path) -> tuple[str, int]:
+def settle(path: Path) -> tuple[str, int]:
     """The file's SHA-256 and size, once it is on the disk, private and read-only.
 
     The file is a parser's, and parsers read what strangers wrote: no link is followed.
@@ -385,7 +351,8 @@ def _settle(path: Path) -> tuple[str, int]:
         return digest, found.st_size
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """``path``.  Raises DataLostError when nothing is there, StoreError when not even its directory is."""
     if not path.is_file():
         if not path.parent.is_dir():  # made at start: somebody took the whole directory away
             raise StoreError(
@@ -397,7 +364,8 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _size(entry: os.DirEntry[str]) -> int:
+def size_of(entry: os.DirEntry[str]) -> int:
+    """Bytes; 0 when it is gone."""
     try:
         return entry.stat(follow_symlinks=False).st_size
     except FileNotFoundError:

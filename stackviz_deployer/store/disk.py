@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -37,9 +38,25 @@ class InThread(Protocol):
 class DiskProbe(Service):
     """Writes a little to the state directory each PROBE_S, and locks the database for a moment."""
 
-    def __init__(self, state_dir: Path, database: Database, in_thread: InThread, clock: IReactorTime) -> None:
-        """``in_thread`` and ``database``: started before this and stopped after it."""
-        self._state_dir = state_dir
+    def __init__(
+        self,
+        state_dir: Path,
+        database: Database,
+        in_thread: InThread,
+        clock: IReactorTime,
+        *,
+        data: Path | None = None,
+    ) -> None:
+        """``in_thread`` and ``database``: started before this and stopped after it.
+
+        ``data``: where the data lies, with a directory ``tmp`` in it; None = in ``state_dir``.
+        """
+        self._roots = (state_dir,) if data is None else (state_dir, data)
+        self._tried = [state_dir / "tmp" / _NAME]
+        if data is None:
+            self._tried.append(state_dir / "blobs" / "00" / _NAME)
+        else:  # where other nodes probe, too
+            self._tried.append(data / "tmp" / f"{_NAME}-{uuid4().hex}")
         self._database = database
         self._in_thread = in_thread
         self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._probe()))
@@ -62,7 +79,7 @@ class DiskProbe(Service):
         return self._running
 
     def health(self) -> Mapping[str, Any]:
-        """``free_bytes`` for us, ``total_bytes`` of the file system, and ``reasons`` (sentences)."""
+        """``free_bytes`` for us, ``total_bytes`` of the data's file system, and ``reasons`` (sentences)."""
         free, total = self._room
         return {"free_bytes": free, "total_bytes": total, "reasons": list(self._reasons)}
 
@@ -94,13 +111,14 @@ class DiskProbe(Service):
         self._reasons, self._failed = tuple(reasons), failed
 
     async def _look_at_disk(self) -> None:
-        self._room = await self._in_thread(_room, self._state_dir)
-        free, total = self._room
-        await self._in_thread(_write, (self._state_dir / "tmp", self._state_dir / "blobs" / "00"))
-        if free < min(LOW_BYTES, int(total * LOW_SHARE)):
-            raise StoreError(
-                f"{self._state_dir}: only {free} bytes are left on the disk; make room", reason=FULL
-            )
+        low = []
+        for root in self._roots:
+            free, total = self._room = await self._in_thread(_room, root)
+            if free < min(LOW_BYTES, int(total * LOW_SHARE)):
+                low.append(f"{root}: only {free} bytes are left on the disk; make room")
+        await self._in_thread(_write, self._tried)
+        if low:
+            raise StoreError("; ".join(low), reason=FULL)
 
     async def _look_at_database(self) -> None:
         await self._database.write(_nothing)
@@ -115,10 +133,9 @@ def _room(directory: Path) -> tuple[int, int]:
     return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
-def _write(directories: tuple[Path, ...]) -> None:
+def _write(paths: Sequence[Path]) -> None:
     """Raises StoreError."""
-    for directory in directories:
-        path = directory / _NAME
+    for path in paths:
         try:
             try:
                 with path.open("wb", buffering=0) as file:
@@ -127,4 +144,4 @@ def _write(directories: tuple[Path, ...]) -> None:
             finally:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise explained(error, str(directory)) from error
+            raise explained(error, str(path.parent)) from error

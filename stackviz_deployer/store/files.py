@@ -15,9 +15,11 @@ from stackviz_deployer.errors import OutOfFilesError, StoreError
 log = Logger()
 
 FULL = "the server's disk is full"
+AWAY = "the server cannot reach its data"
 UNWRITABLE = "the server cannot write to its disk"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_AWAY = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -27,8 +29,15 @@ def fsync_file(path: Path) -> None:
 
 
 def fsync_directory(path: Path) -> None:
-    """Wait until the names in a directory are on the disk: those made, renamed and removed."""
-    _fsync(path, os.O_RDONLY | os.O_DIRECTORY)
+    """Wait until the names in a directory are on the disk: those made, renamed and removed.
+
+    Some network file systems have no such call, since their names are durable when they are made.
+    """
+    try:
+        _fsync(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
 
 
 def remove(path: Path) -> bool:
@@ -53,6 +62,8 @@ def explained(error: OSError, what: str) -> StoreError:
     said = f"{error.filename or what}: {error.strerror or error}"
     if error.errno in _FULL:
         return StoreError(f"{said}; make room on the disk", reason=FULL)
+    if error.errno in _AWAY:
+        return StoreError(f"{said}; look into the kernel's log, and whether it is mounted", reason=AWAY)
     if error.errno in _UNWRITABLE:
         return StoreError(f"{said}; give this user the rights to the state directory", reason=UNWRITABLE)
     return StoreError(

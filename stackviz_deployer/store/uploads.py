@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people send, kept on the disk until its task has ended: ``<state_dir>/uploads/<uuid>/``.
+"""What people send, kept on the disk until its task has ended: ``<root>/uploads/<uuid>/``.
 
 A body comes into ``<uuid>.part/`` and gets its name by a rename, when it is whole and on
 the disk.  Only then is there a task for it; whatever a killed daemon left without a task
@@ -34,8 +34,8 @@ BATCH = 256 << 10
 HIGH = 1 << 20
 """Bytes received and not yet written at which the sender is told to wait."""
 
-_PART = ".part"
-_BODY = "body"
+PART = ".part"
+BODY = "body"
 _FACTS = "upload.json"
 
 
@@ -50,18 +50,19 @@ class UploadStore(Service):
 
     def __init__(
         self,
-        state_dir: Path,
+        root: Path,
         in_thread: InThread,
         *,
         upload_bytes: int,
         writable: Callable[[], None] = lambda: None,
     ) -> None:
-        """``in_thread``: started before this and stopped after it; ``upload_bytes``: of the largest.
+        """``root``: the state directory, which is there or can be made.
 
+        ``in_thread``: started before this and stopped after it; ``upload_bytes``: of the largest.
         ``writable`` raises StoreError while it is known that nothing can be stored.
         """
         self._writable = writable
-        self._root = state_dir / "uploads"
+        self._root = root / "uploads"
         self._in_thread = in_thread
         self._max_bytes = KEPT * upload_bytes
         self._coming: set[Intake] = set()
@@ -72,13 +73,15 @@ class UploadStore(Service):
         """Make the directory, and see what an earlier process left in it.  Raises StoreError."""
         try:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._left = tuple(path.name for path in self._root.iterdir())
-            for name in self._left:
-                body = self._root / name / _BODY
-                self._kept[name] = body.stat().st_size if body.is_file() else 0
+            self._kept = self._sizes()
         except OSError as error:
             raise explained(error, "the directory of uploads") from error
+        self._left = tuple(self._kept)
         super().startService()
+
+    def _sizes(self) -> dict[str, int]:
+        """Of the bodies that are there; blocking."""
+        return {path.name: _size(path / BODY) for path in self._root.iterdir()}
 
     def stopService(self) -> None:
         """What is still coming in is dropped."""
@@ -91,7 +94,7 @@ class UploadStore(Service):
         self._writable()
         if sum(self._kept.values()) >= self._max_bytes:
             raise TooManyUploadsError("too many uploads wait to be read; try again later")
-        intake = Intake(self._root / (str(uuid4()) + _PART), self._in_thread, producer, failed)
+        intake = Intake(self._root / (str(uuid4()) + PART), self._in_thread, producer, failed)
         self._coming.add(intake)
         intake.ended.addBoth(self._ended, intake)
         return intake
@@ -103,7 +106,7 @@ class UploadStore(Service):
 
     def body(self, upload_id: str) -> Path:
         """As in interfaces.Uploads."""
-        return self._root / upload_id / _BODY
+        return self._root / upload_id / BODY
 
     async def get(self, upload_id: str) -> Upload:
         """As in interfaces.Uploads."""
@@ -173,7 +176,7 @@ class Intake:
 
     async def finish(self, *, name: str | None, boundary: str | None) -> Upload:
         """The body is whole: durable when this returns.  Raises StoreError."""
-        upload_id = self._directory.name.removesuffix(_PART)
+        upload_id = self._directory.name.removesuffix(PART)
         self._facts = {"id": upload_id, "size": self.size, "name": name, "boundary": boundary}
         self._finished = Deferred()
         self._work()
@@ -244,7 +247,7 @@ class Intake:
     def _write(self, data: bytes, facts: dict[str, Any] | None) -> Upload | None:
         if self._file is None:
             self._directory.mkdir(mode=0o700)
-            self._file = (self._directory / _BODY).open("xb", buffering=0)
+            self._file = (self._directory / BODY).open("xb", buffering=0)
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
@@ -252,7 +255,7 @@ class Intake:
             return None
         self._file.close()
         (self._directory / _FACTS).write_text(json.dumps(facts), encoding="ascii")
-        for name in (_BODY, _FACTS):
+        for name in (BODY, _FACTS):
             fsync_file(self._directory / name)
         fsync_directory(self._directory)
         self._directory.rename(self._directory.with_name(facts["id"]))
@@ -263,3 +266,10 @@ class Intake:
         if self._file is not None:
             self._file.close()
         remove(self._directory)
+
+
+def _size(body: Path) -> int:
+    try:
+        return body.stat().st_size
+    except FileNotFoundError:
+        return 0

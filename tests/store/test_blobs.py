@@ -15,20 +15,13 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
-from stackviz_deployer.model import BlobSpan
 from stackviz_deployer.parsers.blockgzip import BlockGzipWriter
 from stackviz_deployer.store.blobs import FileBlobStore
 from stackviz_deployer.store.blockindex import IndexCache, read_index
+from tests.store.blob_contract import BlobContract, cut
 from tests.store.building import StoreTestCase, a_blob, write_block_gzip
 
 OLD_S = 1_000_000_000
-
-
-def cut(span: BlobSpan) -> bytes:
-    """What a client gets of a span."""
-    with Path(span.path).open("rb") as file:
-        file.seek(span.offset)
-        return span.head + file.read(span.size) + span.tail
 
 
 class BlobTestCase(StoreTestCase):
@@ -50,6 +43,11 @@ class BlobTestCase(StoreTestCase):
             for path in self.state_dir.rglob("*")
             if path.is_file() or path.parent.name == "tmp"
         )
+
+
+class ContractTests(BlobContract, BlobTestCase):
+    def another(self) -> FileBlobStore:
+        return self.store
 
 
 class PutTests(BlobTestCase):
