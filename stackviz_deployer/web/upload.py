@@ -143,10 +143,10 @@ def _refuse_empty(size: int) -> None:
 def _name(request: Request) -> str | None:
     """The file's name as its sender says it; the last one, if several are given."""
     values: list[bytes] = (request.args or {}).get(b"name", [])
-    name = values[-1].decode("utf-8", "replace").strip() if values else ""
+    name = values[-1].decode("utf-8", "replace") if values else ""
     if len(name) > MAX_NAME:
         raise InvalidRequestError(f"the name is longer than {MAX_NAME} characters")
-    return "".join(char if char.isprintable() else "_" for char in name) or None
+    return "".join(char if char.isprintable() else "_" for char in name.strip()) or None
 
 
 def _boundary(request: Request) -> str | None:

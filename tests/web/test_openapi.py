@@ -57,6 +57,16 @@ class DocumentTests(SynchronousTestCase):
         for reference in set(found):
             self.resolve({"$ref": reference.decode()})
 
+    def test_links_lead_to_operations(self) -> None:
+        operations = {
+            value["operationId"]
+            for item in DOCUMENT["paths"].values()
+            for name, value in item.items()
+            if name != "parameters"
+        }
+        links = DOCUMENT["components"]["links"]
+        self.assertEqual({link["operationId"] for link in links.values()} - operations, set())
+
     def test_posts_name_their_refusals(self) -> None:
         for path, item in DOCUMENT["paths"].items():
             if "post" in item:
