@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Folds and places are in the address too: a reload, a step back and somebody else show the same.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { upload } from "./console.js";
-import { openPage, skip, startBrowser, startDaemon } from "./daemon.js";
+import { test } from "node:test";
+import { skip, upload } from "./daemon.js";
+import { rigBrowser, rigDaemon } from "./rig.js";
 
 const SAME = 300;
 const CAUSES = 30;
@@ -22,27 +22,18 @@ function report() {
   return `<?xml version="1.0"?><testsuites><testsuite name="pkg" timestamp="2016-06-01T12:00:00Z" tests="${cases.length}">${cases.join("")}</testsuite></testsuites>`;
 }
 
-/** @type {Awaited<ReturnType<typeof startDaemon>>} */
-let daemon;
-/** @type {import("playwright-core").Browser} */
-let browser;
 let site = "";
-
-before(async () => {
-  if (skip) return;
-  daemon = await startDaemon("zuuls: []\n");
-  browser = await startBrowser();
-  site = await upload(daemon.url, "junit.xml", report());
+rigDaemon({
+  yaml: "zuuls: []\n",
+  ready: async (url) => {
+    site = await upload(url, { "junit.xml": report() });
+  },
 });
-
-after(async () => {
-  await browser?.close();
-  await daemon?.stop();
-});
+const open = rigBrowser();
 
 /** @param {string} [address] */
 async function openSite(address = site) {
-  const opened = await openPage(browser);
+  const opened = await open();
   await opened.page.goto(address);
   await opened.page.locator("#tests tbody button").first().waitFor();
   return opened;
@@ -67,7 +58,7 @@ async function shows(page, wanted) {
 }
 
 test("what is unfolded, and the row that one has come to, are shown again by a reload and to somebody else", { skip, timeout: 90000 }, async () => {
-  const { page, troubles, close } = await openSite();
+  const { page } = await openSite();
   await page.getByRole("button", { name: "294 more", exact: true }).click();
   await page.getByRole("button", { name: "94 more", exact: true }).click();
   await page.getByRole("button", { name: /^\d+ more causes/ }).click();
@@ -90,21 +81,18 @@ test("what is unfolded, and the row that one has come to, are shown again by a r
   assert.equal(wanted.row, 500);
   assert.ok(wanted.lists.includes(SAME) && wanted.lists.includes(10), "unfolded lists");
   assert.equal(wanted.causes, CAUSES + 1);
-  const open = wanted.open.filter(([is]) => is).map(([, name]) => String(name));
-  assert.equal(open.length, 4, open.join());
+  const unfolded = wanted.open.filter(([is]) => is).map(([, name]) => String(name));
+  assert.equal(unfolded.length, 4, unfolded.join());
 
   const other = await openSite(page.url());
   await shows(other.page, wanted);
   assert.equal(other.page.url(), page.url());
-  await other.close();
   await page.reload();
   await shows(page, wanted);
-  assert.deepEqual([...troubles, ...other.troubles], []);
-  await close();
 });
 
 test("a step back folds what was unfolded and leads to the row where one was; scrolling is no step", { skip, timeout: 90000 }, async () => {
-  const { page, troubles, close } = await openSite();
+  const { page } = await openSite();
   const box = page.locator(".table-box");
   const before_all = await seen(page);
   const steps = await page.evaluate(() => history.length);
@@ -138,12 +126,10 @@ test("a step back folds what was unfolded and leads to the row where one was; sc
   await page.goForward();
   await shows(page, { ...unfolded, row: 350 });
   assert.notDeepEqual(before_all, at300);
-  assert.deepEqual(troubles, []);
-  await close();
 });
 
 test("attachments that are open stay open at the next test that has them; all may be closed", { skip, timeout: 60000 }, async () => {
-  const { page, troubles, close } = await openSite(`${site}#test=pkg.Many.test_same_1`);
+  const { page } = await openSite(`${site}#test=pkg.Many.test_same_1`);
   const states = () => page.locator("#details .attachment").evaluateAll((all) => all.map((fold) => /** @type {HTMLDetailsElement} */ (fold).open));
   await page.locator("#details .attachment").nth(2).waitFor();
   assert.deepEqual(await states(), [true, false, false]);
@@ -167,6 +153,4 @@ test("attachments that are open stay open at the next test that has them; all ma
   assert.deepEqual(await states(), [true], "it has no such attachment: its first is shown");
   assert.equal(await page.evaluate(() => history.length), steps + 1);
   assert.ok(page.url().includes("file=stdout"), "and the wish is kept");
-  assert.deepEqual(troubles, []);
-  await close();
 });

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { openPage, skip, startBrowser } from "./daemon.js";
+import { skip } from "./daemon.js";
+import { rigBrowser } from "./rig.js";
 import { STATES, startWorld } from "./states.js";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -15,17 +16,14 @@ const SIZES = [{ width: 1280, height: 900 }, { width: 360, height: 740 }];
 
 /** @type {import("./states.js").World} */
 let world;
-/** @type {import("playwright-core").Browser} */
-let browser;
+const open = rigBrowser();
 
 before(async () => {
   if (skip) return;
   world = await startWorld();
-  browser = await startBrowser();
 });
 
 after(async () => {
-  await browser?.close();
   await world?.stop();
 });
 
@@ -50,7 +48,7 @@ for (const state of STATES) {
     for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
       for (const viewport of SIZES) {
         const where = `${viewport.width} ${colorScheme}`;
-        const { page, close } = await openPage(browser, { viewport, colorScheme, reducedMotion: "reduce" });
+        const { page, close } = await open({ viewport, colorScheme, reducedMotion: "reduce" }, /status of 4\d\d/);
         await state.open(page, world);
         assert.deepEqual(await faults(page), [], where);
         assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= viewport.width, `${where}: wider than the window`);

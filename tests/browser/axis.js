@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A run whose every second is known, and where it lies on the screen.
 import assert from "node:assert/strict";
-import { openPage } from "./daemon.js";
 
 /** @param {string} host @param {number} at_s @param {string} cases */
 const suite = (host, at_s, cases) => `<testsuite name="${host}${at_s}" hostname="${host}" timestamp="${new Date(Date.UTC(2016, 5, 1, 12, 0, at_s)).toISOString()}">${cases}</testsuite>`;
@@ -23,12 +22,12 @@ export const LANE = { one: 44, two: 71 };
 
 /**
  * The run's site, ready for hands.
- * @param {import("playwright-core").Browser} browser
+ * @param {import("./rig.js").Open} open
  * @param {string} address
  * @param {import("playwright-core").BrowserContextOptions} [options]
  */
-export async function openAxis(browser, address, options) {
-  const opened = await openPage(browser, options);
+export async function openAxis(open, address, options) {
+  const opened = await open(options);
   const { page } = opened;
   await page.goto(address);
   await page.locator("#tests tbody button").first().waitFor();

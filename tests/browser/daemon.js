@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real daemon and the real browser, for the tests of this folder.
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -73,6 +74,35 @@ export async function startDaemon(yaml, options = []) {
       setTimeout(resolve, 100);
     });
   }
+}
+
+/**
+ * @param {string} daemon its URL
+ * @param {string} uuid
+ * @returns {Promise<string>} the finished site's URL
+ */
+export async function finished(daemon, uuid) {
+  for (;;) {
+    const { status, message } = await (await fetch(`${daemon}/api/status`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ q: uuid }) })).json();
+    if (status === "finished") return `${daemon}/s/${uuid}/`;
+    assert.ok(["queued", "pending"].includes(status), `${status}: ${message}`);
+    await new Promise((done) => {
+      setTimeout(done, 100);
+    });
+  }
+}
+
+/**
+ * What somebody sends, as a site.
+ * @param {string} daemon its URL
+ * @param {Record<string, string|Uint8Array<ArrayBuffer>>} files texts or bytes by their names
+ * @returns {Promise<string>} the site's URL
+ */
+export async function upload(daemon, files) {
+  const form = new FormData();
+  for (const [name, body] of Object.entries(files)) form.append("file", new Blob([body]), name);
+  const { uuid } = await (await fetch(`${daemon}/api/upload`, { method: "POST", body: form })).json();
+  return await finished(daemon, uuid);
 }
 
 export function startBrowser() {

@@ -1,26 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a person reads at a limit, and what a browser makes of a stranger's text that is opened by itself.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { openPage, skip, startBrowser, startDaemon } from "./daemon.js";
+import { test } from "node:test";
+import { skip } from "./daemon.js";
+import { rigBrowser, rigDaemon } from "./rig.js";
 
 const HOSTILE = "<html><script>document.title = 'taken'; document.write('<b id=taken>taken</b>')</script><img src=x onerror=\"document.title = 'taken'\">";
 
-/** @type {Awaited<ReturnType<typeof startDaemon>>} */
-let daemon;
-/** @type {import("playwright-core").Browser} */
-let browser;
-
-before(async () => {
-  if (skip) return;
-  daemon = await startDaemon("gerrits: []\nzuuls: []\nrates: {list: 1, upload: 2}\n");
-  browser = await startBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await daemon?.stop();
-});
+const daemon = rigDaemon({ yaml: "gerrits: []\nzuuls: []\nrates: {list: 1, upload: 2}\n" });
+const open = rigBrowser();
 
 /** @param {string} name @param {string} text @returns {Promise<{status: number, uuid: string}>} */
 async function upload(name, text) {
@@ -46,7 +34,7 @@ test("a stranger's text that is opened by itself is text or a file, and does not
   const { uuid } = await upload("job-output.txt", `${lines.join("\n")}\n`);
   const made = await artifacts(uuid);
   assert.ok(made.length > 0);
-  const { page, close } = await openPage(browser);
+  const { page } = await open({}, /status of 404/);
   let shown = 0;
   let saved = 0;
   for (const { id } of made) {
@@ -67,11 +55,10 @@ test("a stranger's text that is opened by itself is text or a file, and does not
     }
   }
   assert.ok(shown > 0 && saved > 0, `${shown} shown, ${saved} saved`);
-  await close();
 });
 
 test("who looks up or sends too often reads so, and for how long", { skip, timeout: 90000 }, async () => {
-  const { page, close } = await openPage(browser);
+  const { page } = await open({}, /status of (404|429)/);
   await page.goto(`${daemon.url}/`);
   await page.locator("#q").fill("271726");
   for (const limited of [false, true]) {
@@ -89,5 +76,4 @@ test("who looks up or sends too often reads so, and for how long", { skip, timeo
   await page.getByText(/more uploads than the 2 a minute.*Try again in \d+ seconds\./u).waitFor();
   assert.equal(new URL(page.url()).pathname, "/");
   if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/429-upload.png` });
-  await close();
 });

@@ -7,8 +7,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { upload as send } from "./console.js";
-import { startDaemon, twistd } from "./daemon.js";
+import { startDaemon, twistd, upload as send } from "./daemon.js";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const PYTHON = join(dirname(twistd ?? ""), "python3");
@@ -114,7 +113,7 @@ export async function startWorld() {
     expired,
     cancelled: cancelled.uuid,
     site: await made("sample:gate-tempest-dsvm-full/"),
-    build: new URL(await send(url, "logs.tar.gz", failedBuild())).pathname.split("/")[2],
+    build: new URL(await send(url, { "logs.tar.gz": failedBuild() })).pathname.split("/")[2],
     broken: await made(`http://${logs.host}/broken/`),
     gone: await made(`http://${logs.host}/gone/`),
     empty: await made(`http://${logs.host}/empty/`),
