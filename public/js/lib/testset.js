@@ -17,7 +17,7 @@ import { visible } from "./format.js";
  * @property {(readonly string[])[]} tags besides the worker's
  * @property {string[]} workers labels of the lanes
  * @property {number} from_ms of the whole run
- * @property {number} to_ms
+ * @property {number} to_ms the same when it took no time
  * @property {Uint32Array} byStart tests in order of their start
  * @property {number[]} counts tests by status
  */
@@ -52,10 +52,7 @@ export function makeTestSet(json) {
     if (start[i] < from_ms) from_ms = start[i];
     if (end[i] > to_ms) to_ms = end[i];
   }
-  if (!(to_ms > from_ms)) {
-    from_ms = Number.isFinite(from_ms) ? from_ms : 0;
-    to_ms = from_ms + 1000;
-  }
+  if (!(to_ms >= from_ms)) from_ms = to_ms = Number.isFinite(from_ms) ? from_ms : 0;
   const { lane, workers } = makeLanes(worker, tags);
   return { count, names, start, end, status, lane, tags, workers, from_ms, to_ms, byStart: orderBy(start), counts };
 }

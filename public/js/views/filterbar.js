@@ -45,7 +45,8 @@ export function makeFilterBar(tests, set) {
     result(count, trouble) {
       text.setAttribute("aria-invalid", String(trouble !== null));
       found.classList.toggle(C.bad, trouble !== null);
-      found.textContent = trouble ?? (count === null ? "" : `${formatCount(count)} of ${counted(tests.count, "test")}`);
+      const amount = count === null ? "" : `${formatCount(count)} of ${counted(tests.count, "test")}`;
+      found.textContent = [trouble, amount].filter(Boolean).join("; without it ");
       clear.hidden = count === null && trouble === null;
     },
   };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The lanes of the timeline: failure markers, the axis of time, one lane a worker.
 import { C } from "../lib/classes.js";
+import { labelRooms } from "../lib/labels.js";
 import { AXIS, FOLDED, MARKERS, markerColumns, rowSpan } from "../lib/lanes.js";
 import { FAIL, TEST_STATUSES, UNFINISHED } from "../lib/status.js";
 import { splitName } from "../lib/testset.js";
@@ -9,6 +10,10 @@ import { makeSurface, paintLanes } from "./canvas.js";
 
 /** @typedef {import("./timeline.js").Scene} Scene */
 
+/** Of a name in its box, in pixels. */
+const PADDING = 4.5;
+const LEAST_ROOM = 57;
+const LEAST_TALL = 12;
 
 export function makeLanesView() {
   const surface = makeSurface(C.lanes);
@@ -74,6 +79,8 @@ function drawAxis(c, scene, plot) {
  */
 function drawBoxes(c, scene, lane, y, tall, plot) {
   const { tests, theme, range, mask } = scene;
+  /** @type {import("../lib/labels.js").Box[]} */
+  const boxes = [];
   for (const status of TEST_STATUSES) {
     const row = scene.index.rows[lane][status];
     const { first, last } = rowSpan(row, range.from_ms, range.to_ms);
@@ -87,13 +94,16 @@ function drawBoxes(c, scene, lane, y, tall, plot) {
       if (x1 < scene.width) c.fillRect(x1 - 0.5, y, 1, tall);
       const dimmed = mask !== null && mask[row.ids[k]] === 0;
       if (status === UNFINISHED && !dimmed) hatch(c, Math.max(x0, scene.gutter), Math.min(x1, scene.width), y, tall, theme.css.surface);
-      const left = Math.max(x0, scene.gutter) + 5;
-      const room = Math.min(x1, scene.width) - left - 4;
-      if (tall < 12 || room < 48 || status === UNFINISHED) continue;
-      c.fillStyle = dimmed ? theme.css.muted : status === FAIL ? theme.css.surface : theme.css.ink;
-      c.textAlign = "left";
-      c.fillText(clip(splitName(tests.names[row.ids[k]]).short, room), left, y + tall / 2 + 0.5);
+      const ink = status === UNFINISHED ? "" : dimmed ? theme.css.muted : status === FAIL ? theme.css.surface : theme.css.ink;
+      boxes.push({ x0: Math.max(x0, scene.gutter), x1: Math.min(x1, scene.width), id: row.ids[k], ink });
     }
+  }
+  if (tall < LEAST_TALL) return;
+  c.textAlign = "left";
+  for (const { box, from, room } of labelRooms(boxes, LEAST_ROOM)) {
+    c.fillStyle = box.ink;
+    // The guess may be too short for the width of some letters: then they are drawn closer.
+    c.fillText(clip(splitName(tests.names[box.id]).short, room - PADDING * 2), from + PADDING, y + tall / 2 + 0.5, room - PADDING * 2);
   }
 }
 

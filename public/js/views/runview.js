@@ -167,13 +167,15 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     filter.show(now);
     counts.show(now.statuses);
     if (!now.text.trim() && !now.tag && !(now.least > 0) && !now.statuses.length) {
-      meant(null, 0);
+      meant(null, 0, null);
       return;
     }
     const { applyFilter, patternOf, searchText } = await import("../lib/filter.js");
     const pattern = patternOf(now.text);
     /** @type {Uint8Array|null} */
     let hits = null;
+    /** Of the expression; without it the rest of the filter still holds. @type {string|null} */
+    let trouble = null;
     if (pattern) {
       const { makeMatcher, ExpressionError } = await import("../matcher.js");
       matcher ??= makeMatcher(() => tests.names.map((_, i) => searchText(tests, i)));
@@ -181,20 +183,19 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
         hits = await matcher.match(pattern);
       } catch (error) {
         if (!(error instanceof ExpressionError)) throw error;
-        if (state().text === now.text) filter.result(null, error.message);
-        return;
+        trouble = error.message;
       }
-      if (!hits) return;
+      if (!hits && !trouble) return;
     }
     if (state().text !== now.text) return;
     const result = applyFilter(tests, state(), hits);
-    meant(result.mask, result.count);
+    meant(result.mask, result.count, trouble);
   }
 
-  /** @param {Uint8Array|null} result null: all @param {number} count */
-  function meant(result, count) {
+  /** @param {Uint8Array|null} result null: all @param {number} count @param {string|null} trouble */
+  function meant(result, count, trouble) {
     mask = result;
-    filter.result(mask ? count : null, null);
+    filter.result(mask ? count : null, trouble);
     timeline.update({ mask });
     parts?.arrange(mask, state());
   }

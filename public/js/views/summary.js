@@ -93,6 +93,6 @@ export function runFacts(tests, lanes) {
     { class: C.facts },
     h("span", null, h("b", null, formatCount(tests.count)), tests.count === 1 ? " test" : " tests"),
     h("span", null, h("b", null, formatLength(wall_ms / 1000)), ` on ${tests.workers.length} ${tests.workers.length === 1 ? "worker" : "workers"}`),
-    h("span", { title: "Share of the workers' time in which a test ran" }, h("b", null, `${Math.round((busy_ms / (wall_ms * lanes.length)) * 100)} %`), " busy"),
+    wall_ms > 0 && h("span", { title: "Share of the workers' time in which a test ran" }, h("b", null, `${Math.round((busy_ms / (wall_ms * lanes.length)) * 100)} %`), " busy"),
   );
 }

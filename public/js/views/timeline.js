@@ -45,7 +45,9 @@ const UNSEEN_MS = 1500;
 export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelect, onFold }) {
   // Names of hosts are longer than "worker 12".
   const gutter = Math.min(180, Math.max(76, Math.max(...tests.workers.map((worker) => worker.length)) * 6.2 + 14));
-  const room = Math.max(5, (tests.to_ms - tests.from_ms) * 0.004);
+  const length = tests.to_ms - tests.from_ms;
+  // An axis must have a length, also that of a run that took no time.
+  const room = length > 0 ? Math.max(5, length * 0.004) : 500;
   const run = { from_ms: tests.from_ms - room, to_ms: tests.to_ms + room };
   /** @type {Scene} */
   const scene = {

@@ -32,6 +32,8 @@ const PARTS = [
 export function makeWorkers({ tests, lanes, gaps, zone, hrefOf, set }) {
   const element = h("div", null);
   const run_ms = tests.to_ms - tests.from_ms;
+  /** In percent; of a run that took no time there are no shares. @param {number} ms @param {number} of_ms */
+  const shareOf = (ms, of_ms) => (of_ms > 0 ? `${Math.round((ms / of_ms) * 100)} %` : "");
 
   /** A link that changes what is shown. @param {Partial<import("../lib/urlstate.js").ViewState>} change @param {string} name @param {...import("../dom.js").Child} children */
   function link(change, name, ...children) {
@@ -47,17 +49,16 @@ export function makeWorkers({ tests, lanes, gaps, zone, hrefOf, set }) {
     const bar = h("span", { class: C.workerBar, "aria-hidden": "true" });
     for (const [key, name] of PARTS) {
       const part = h("span", { class: name });
-      part.style.width = `${(lane[key] / run_ms) * 100}%`;
+      part.style.width = `${(lane[key] / Math.max(1, run_ms)) * 100}%`;
       bar.append(part);
     }
-    const share = Math.round((lane.busy_ms / run_ms) * 100);
     const words = PARTS.slice(1).filter(([key]) => lane[key] >= LEAST_GAP_MS).map(([key, , word]) => `${formatLength(lane[key] / 1000)} ${word}`);
     return h(
       "li",
       { class: C.worker, title: words.join(", ") },
       h("span", { class: C.workerName }, visible(tests.workers[lane.lane])),
       bar,
-      h("span", { class: C.workerShare }, `${share} %`),
+      h("span", { class: C.workerShare }, shareOf(lane.busy_ms, run_ms)),
       h("span", { class: `${C.muted} worker-facts` }, `${counted(lane.tests, "test")}, ended ${formatMoment(lane.end_ms, zone(), tests.from_ms)}${words.length ? `; ${words.join(", ")}` : ""}`),
     );
   }
@@ -66,7 +67,7 @@ export function makeWorkers({ tests, lanes, gaps, zone, hrefOf, set }) {
     const total = lanes.reduce((sum, lane) => sum + lane.busy_ms, 0);
     const ends = lanes.map((lane) => lane.end_ms);
     const spread = Math.max(...ends) - Math.min(...ends);
-    const summary = [`${Math.round((total / (run_ms * lanes.length)) * 100)} % of the workers' time went into tests`, lanes.length > 1 && `the first to end waited ${formatLength(spread / 1000)} for the last`].filter(Boolean).join("; ");
+    const summary = [run_ms > 0 && `${shareOf(total, run_ms * lanes.length)} of the workers' time went into tests`, lanes.length > 1 && `the first to end waited ${formatLength(spread / 1000)} for the last`].filter(Boolean).join("; ");
     const more = lanes.length > MOST_LANES && h("p", { class: C.muted }, `The first ${MOST_LANES} of ${lanes.length} workers.`);
     return h("section", { class: C.section }, h("h2", { id: "workers" }, counted(lanes.length, "worker")), h("p", { class: C.muted }, summary), h("ul", { class: C.workers }, ...lanes.slice(0, MOST_LANES).map(laneView)), more);
   }
