@@ -8,6 +8,7 @@ wrong and what to do.  HTTP statuses are web/errors.py's business alone.
 from __future__ import annotations
 
 import errno
+from typing import Self
 
 
 class StackvizError(Exception):
@@ -18,6 +19,13 @@ class StackvizError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    def saying(self, message: str) -> Self:
+        """The same error in other words."""
+        other = type(self).__new__(type(self), message)
+        other.__dict__.update(self.__dict__)
+        other.message = message
+        return other
 
 
 class ConfigError(StackvizError):

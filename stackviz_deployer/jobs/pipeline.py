@@ -15,7 +15,16 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from stackviz_deployer.errors import NoArtifactsError, TaskTimeoutError, TooLargeError
+from stackviz_deployer.errors import (
+    NoArtifactsError,
+    StackvizError,
+    TaskTimeoutError,
+    TooLargeError,
+    UpstreamStatusError,
+    UpstreamTimeoutError,
+    UpstreamUnreachableError,
+    WorkerDiedError,
+)
 from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Listing, Meters, NoMeters, Scraper
 from stackviz_deployer.jobs.progress import ProgressMeter
 from stackviz_deployer.jobs.uploads import TAKEN, UploadOpener, id_of
@@ -25,7 +34,17 @@ from stackviz_deployer.model import BlobRef, Job, Limits, ParsedArtifact, Progre
 MAX_WARNINGS = 100
 MAX_WARNING_CHARS = 2000
 MAX_NAMED = 20
-"""Directories that a message lists."""
+"""Directories, or failures of files, that a message lists."""
+
+GRAVEST_FIRST = (
+    WorkerDiedError,
+    TooLargeError,
+    UpstreamTimeoutError,
+    UpstreamUnreachableError,
+    UpstreamStatusError,
+    StackvizError,
+)
+"""Which of several files' failures is the scrape's: what may pass or can be changed before what stays."""
 
 
 @frozen(kw_only=True)
@@ -174,7 +193,11 @@ def _outcome(job: Job, tree: Tree, made: Sequence[Made], *, alone: bool) -> Outc
         if len(errors) == 1:
             raise errors[0]
         said = [error.message for error in errors] or [text for one in primary for text in one.warnings]
-        raise NoArtifactsError("None of the job's files could be read: " + "; ".join(said))
+        more = f"; and {len(said) - MAX_NAMED} more" if len(said) > MAX_NAMED else ""
+        message = "None of the job's files could be read: " + "; ".join(said[:MAX_NAMED]) + more
+        if errors:
+            raise min(errors, key=_gravity).saying(message)
+        raise NoArtifactsError(message)
     secondary = [one for one in made if one not in primary]
     span = _span(primary)
     secondary.sort(key=lambda one: not _overlap(span, _span([one])))
@@ -189,6 +212,10 @@ def _outcome(job: Job, tree: Tree, made: Sequence[Made], *, alone: bool) -> Outc
     if job.status is None and isinstance(status, str):
         job = evolve(job, status=status)
     return Outcome(job=job, artifacts=artifacts, warnings=_bounded(warnings))
+
+
+def _gravity(error: StackvizError) -> int:
+    return next(n for n, kind in enumerate(GRAVEST_FIRST) if isinstance(error, kind))
 
 
 def _bounded(warnings: Sequence[str]) -> tuple[str, ...]:

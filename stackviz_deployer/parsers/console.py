@@ -21,7 +21,7 @@ from stackviz_deployer.parsers import jjb
 from stackviz_deployer.parsers.artifact_name import artifact_name, safe_name
 from stackviz_deployer.parsers.blockgzip import BlockGzipWriter
 from stackviz_deployer.parsers.console_outline import Border, Kind, Outline, Section
-from stackviz_deployer.parsers.console_text import Lines, read_lines
+from stackviz_deployer.parsers.console_text import MAX_LINE_BYTES, Lines, read_lines
 from stackviz_deployer.parsers.console_zuul import ZuulOutline, is_job_output
 from stackviz_deployer.parsers.decode import Decoder
 from stackviz_deployer.parsers.severity import LEVELS, Severity
@@ -59,17 +59,24 @@ def parse(request: ParseRequest) -> ParseResult:
     warnings: list[str] = []
     outline: Outline | ZuulOutline | None = None
     severity = Severity()
+    cut_lines = 0
     with tempfile.TemporaryFile(dir=request.out_dir) as spool:
         for lines in read_lines(decoder, name=source.name):
             if outline is None:
                 outline = ZuulOutline() if is_job_output(lines, source.name) else Outline()
-            if not _spool(lines, outline, severity, spool):
+            whole, cut = _spool(lines, outline, severity, spool)
+            cut_lines += cut
+            if not whole:
                 warnings.append(f"{source.name}: only the first {MAX_LINES} lines were read.")
                 break
         if outline is None:
             warnings.append(f"{source.name}: the console is empty.")
             return ParseResult(warnings=(*decoder.warnings, *warnings), decoded_bytes=decoder.decoded_bytes)
         outline.close()
+        if cut_lines:
+            what = "line is" if cut_lines == 1 else "lines are"
+            most = MAX_LINE_BYTES >> 20
+            warnings.append(f"{source.name}: {cut_lines} {what} longer than {most} MiB and cut off there.")
         if outline.left_out:
             warnings.append(f"{source.name}: {outline.too_many}.")
         names, remaining, template = _name(outline, request.options, source.name, warnings)
@@ -104,14 +111,17 @@ def parse(request: ParseRequest) -> ParseResult:
     )
 
 
-def _spool(lines: Lines, outline: Outline | ZuulOutline, severity: Severity, spool: BinaryIO) -> bool:
-    """Append line objects to ``spool``; False when there are as many as there may be."""
+def _spool(
+    lines: Lines, outline: Outline | ZuulOutline, severity: Severity, spool: BinaryIO
+) -> tuple[bool, int]:
+    """Append line objects to ``spool``; whether all of them, and how many lines had to be cut."""
     dates, texts = lines.split()
     whole = len(texts) <= MAX_LINES - outline.lines
     if not whole:
         texts = texts[: MAX_LINES - outline.lines]
         if not texts:
-            return False
+            return False, 0
+    cut = lines.cut(texts)
     step = max(1, _PIECE_BYTES * len(texts) // (len(lines.text) + _LINE_OVERHEAD * len(texts)))
     levels = severity.levels(lines, dates, texts)
     first = outline.lines
@@ -138,7 +148,7 @@ def _spool(lines: Lines, outline: Outline | ZuulOutline, severity: Severity, spo
                 section.start_ms = ms
         section.count += end - start
         section.end_ms = _first_ms(dates[start:end][::-1]) or section.end_ms
-    return whole
+    return whole, cut
 
 
 def _count(levels: list[tuple[int, int]]) -> tuple[int, ...]:

@@ -52,6 +52,8 @@ class Lines:
     text: bytes
     runs: Mapping[int, bytes] = field(factory=dict)
     """Colours (parsers.sgr), by position among these lines, of those that have any."""
+    torn: bool = False
+    """Whether the first line was too long to be held, and has lost its end."""
 
     def split(self) -> tuple[list[bytes], list[bytes]]:
         """Dates (empty for a line without one) and texts, equally many."""
@@ -59,9 +61,20 @@ class Lines:
         dates, texts = parts[1::2], parts[2::2]
         if parts[0] or len(texts) != self.text.count(b"\n"):
             dates, texts = _undated(parts)
-        if max(map(len, texts)) > MAX_LINE_BYTES:
-            texts = [_cut(text) if len(text) > MAX_LINE_BYTES else text for text in texts]
         return dates, texts
+
+    def cut(self, texts: list[bytes]) -> int:
+        """Cut what is too long of ``split``'s texts (or the first ones of them); how many are."""
+        torn = self.torn and len(texts[0]) <= MAX_LINE_BYTES  # most of it was no text
+        count = 0
+        if max(map(len, texts)) > MAX_LINE_BYTES:
+            for at, text in enumerate(texts):
+                if len(text) > MAX_LINE_BYTES:
+                    texts[at] = _cut(text)
+                    count += 1
+        if torn:
+            texts[0] += CUT_MARK
+        return count + torn
 
     def find(self, needle: bytes) -> Iterator[tuple[int, bytes]]:
         """Lines that hold ``needle``: position among these lines, and text without its date."""
@@ -99,10 +112,10 @@ def read_lines(chunks: Iterable[bytes], *, name: str) -> Iterator[Lines]:
     else:
         marked_up, source = False, _chain(head, source)
     colours = Colours()
-    for text in _whole_lines(source):
+    for text, torn in _whole_lines(source):
         cleaned, runs = colours.take(_clean(text, marked_up=marked_up))
         if cleaned:
-            yield Lines(cleaned, runs)
+            yield Lines(cleaned, runs, torn)
 
 
 def _skip_page_head(head: bytes, source: Iterator[bytes], name: str) -> bytes:
@@ -136,26 +149,27 @@ def _until_end(head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
     yield kept
 
 
-def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, in chunks that end with a line; a line without end loses its end."""
+def _whole_lines(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """The same bytes, in chunks that end with a line; the first of one may have lost its end (True)."""
     rest = b""
-    skipping = False
+    skipping = torn = False
     for chunk in chunks:
         if skipping:
             end = chunk.find(b"\n")
             if end < 0:
                 continue
-            data, skipping = rest + chunk[end:], False
+            data, skipping, torn = rest + chunk[end:], False, True
         else:
             data = rest + chunk
         end = data.rfind(b"\n") + 1
         if end:
-            yield data[:end]
+            yield data[:end], torn
+            torn = False
         rest = data[end:]
         if len(rest) > _MAX_REST_BYTES:
             rest, skipping = rest[:_MAX_REST_BYTES], True
     if rest:
-        yield rest + b"\n"
+        yield rest + b"\n", skipping
 
 
 def _clean(text: bytes, *, marked_up: bool) -> bytes:

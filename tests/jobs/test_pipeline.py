@@ -18,6 +18,7 @@ from stackviz_deployer.errors import (
     UpstreamTimeoutError,
     WorkerDiedError,
 )
+from stackviz_deployer.jobs import pipeline
 from stackviz_deployer.jobs.pipeline import MAX_WARNINGS, Pipeline
 from stackviz_deployer.jobs.uploads import UploadOpener
 from stackviz_deployer.jobs.workbench import AT_ONCE, FETCHES, MAX_ARTIFACTS
@@ -323,9 +324,24 @@ class BadJobTests(PipelineTestCase):
     def test_every_primary_file_broken(self):
         self.cpu.parsers["console"] = ParseError("console.html: is none")
         self.cpu.parsers["subunit"] = TooLargeError("x.subunit: too large")
-        message = self.failure(NoArtifactsError).message
+        message = self.failure(TooLargeError).message
         self.assertIn("console.html: is none", message)
         self.assertIn("x.subunit: too large", message)
+
+    def test_the_scrape_fails_as_its_gravest_file(self):
+        """That nothing is there would not be true: a later try may find it."""
+        self.cpu.parsers["console"] = TooLargeError("console.html: took more memory than it may")
+        self.cpu.parsers["subunit"] = WorkerDiedError("x.subunit: its parser was killed")
+        error = self.failure(WorkerDiedError)
+        self.assertEqual(str(error), error.message)
+        self.assertIn("x.subunit: its parser was killed; console.html: took more", error.message)
+
+    def test_what_another_server_answered_keeps_its_status(self):
+        self.listing.paths = (CONSOLE, STREAM)
+        for path in self.listing.paths:
+            self.fetcher.bodies[ROOT + path] = UpstreamStatusError(f"{path}: 503", 503)
+        error = self.failure(UpstreamStatusError)
+        self.assertEqual(error.status, 503)
 
     def test_a_single_failure_keeps_its_code(self):
         self.listing.paths = (STREAM,)
@@ -367,7 +383,7 @@ class BadJobTests(PipelineTestCase):
             )
 
         self.cpu.parsers.update(console=thief, subunit=index_thief)
-        self.failure(NoArtifactsError)
+        self.failure(ParseError)
         self.assertEqual(victim.read_text(), "precious")
 
     def test_number_of_artifacts_on_both_sides(self):
@@ -392,6 +408,14 @@ class BoundTests(PipelineTestCase):
     def streams(self, count):
         self.listing.paths = tuple(f"{n}/testrepository.subunit" for n in range(count))
         self.fetcher.bodies = {ROOT + path: b"x" for path in self.listing.paths}
+
+    def test_many_failures_are_told_in_few_words(self):
+        self.patch(pipeline, "MAX_NAMED", 4)
+        self.streams(6)
+        self.cpu.parsers["subunit"] = lambda request: ParseError("it is none")
+        message = self.failure(ParseError).message
+        self.assertTrue(message.endswith("; and 2 more"), message)
+        self.assertEqual(message.count("it is none"), 4)
 
     def test_pieces_at_once(self):
         self.streams(AT_ONCE + 2)
@@ -428,7 +452,7 @@ class BoundTests(PipelineTestCase):
     def test_files_that_are_given_up_count_whole(self):
         self.streams(6)
         self.cpu.parsers["subunit"] = lambda request: TooLargeError(request.inputs[0].name)
-        self.assertIn("400 bytes", self.failure(NoArtifactsError).message)
+        self.assertIn("400 bytes", self.failure(TooLargeError).message)
         self.assertEqual(len(self.cpu.requests), 4)
 
     def test_task_deadline(self):

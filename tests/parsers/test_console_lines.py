@@ -88,6 +88,20 @@ class LineTests(ConsoleCase):
         self.assertEqual(self.texts(f"a\n{huge}\nz\n"), ["a", "h" * limit + mark, "z"])
         self.assertEqual(self.texts(f"a\n{huge}"), ["a", "h" * limit + mark])
 
+    def test_long_lines_are_told_of(self) -> None:
+        limit = console_text.MAX_LINE_BYTES
+        self.assertEqual(self.parse(stamped(["x" * limit])).warnings, ())
+        result = self.parse(stamped(["x" * (limit + 1), "z"]))
+        self.assertEqual(result.warnings, ("console.html: 1 line is longer than 1 MiB and cut off there.",))
+        huge = "h" * 3_000_000
+        result = self.parse(stamped([huge, "x", huge, "y" * (limit + 1)]) + huge)
+        self.assertEqual(result.warnings, ("console.html: 4 lines are longer than 1 MiB and cut off there.",))
+
+    def test_a_long_line_of_little_text_shows_where_it_is_cut(self) -> None:
+        text = "a\n" + "\x1b[K" * 1_000_000 + "lost\nz\n"
+        self.assertEqual(self.texts(text), ["a", console_text.CUT_MARK.decode(), "z"])
+        self.assertEqual(len(self.parse(text).warnings), 1)
+
     def test_number_of_lines(self) -> None:
         self.patch(console, "MAX_LINES", 10)
         self.assertEqual(self.parse("x\n" * 10).warnings, ())

@@ -189,7 +189,8 @@ class PropertyTests(SynchronousTestCase):
     @settings(deadline=None)
     @given(
         st.lists(
-            st.tuples(st.sampled_from(list(SGR)), st.text(st.sampled_from('ab é😀"\\\t|\n'), max_size=6)),
+            # no bar: "a | " would be a machine, with which its colours stay
+            st.tuples(st.sampled_from(list(SGR)), st.text(st.sampled_from('ab é😀"\\\t;\n'), max_size=6)),
             max_size=30,
         )
     )
