@@ -279,6 +279,27 @@ class ZuulServer:
 
 
 @frozen(kw_only=True)
+class MysqlServer:
+    """A MySQL or MariaDB server that several nodes share, and the database there."""
+
+    host: str = "localhost"
+    port: int = 3306
+    user: str = "stackviz"
+    password: str = field(default="stackviz", repr=False)
+    name: str = "stackviz"
+    tls: bool = False
+    """Whether the connection must be encrypted, and the server's certificate be good for ``host``."""
+    ssl_ca: str | None = None
+    """Path of the certificates that are believed; None: the machine's."""
+
+    @property
+    def where(self) -> str:
+        """For messages: without the password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"mysql://{self.user}@{host}:{self.port}/{self.name}"
+
+
+@frozen(kw_only=True)
 class Limits:
     """What a task may cost; config.py reads them, defaults as documented there."""
 

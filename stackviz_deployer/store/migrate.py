@@ -2,8 +2,8 @@
 """The form of the database, and the way from an older one to ours.
 
 ``PRAGMA user_version`` says which form a file has: the number of the last migration that
-ran.  Migrations are package data, ``migrations/sqlite/NNNN_name.sql``, numbered from 1 without a
-gap and never edited after a release.
+ran.  Migrations are package data, ``migrations/<dialect>/NNNN_name.sql``, numbered without a
+gap and never edited after a release.  What differs for MySQL stands in mysql_migrate.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import closing
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Literal
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -36,13 +37,18 @@ class Migration:
     sql: str
 
 
-def load(directory: Traversable | None = None) -> tuple[Migration, ...]:
+Dialect = Literal["sqlite", "mysql"]
+FIRST: dict[Dialect, int] = {"sqlite": 1, "mysql": 3}
+"""The form with which each began; the numbers are the same ones."""
+
+
+def load(dialect: Dialect = "sqlite", directory: Traversable | None = None) -> tuple[Migration, ...]:
     """The migrations of the package (or of ``directory``), in order.
 
     Raises StoreError when their numbers have a gap: the installation is incomplete.
     """
     if directory is None:
-        directory = resources.files("stackviz_deployer.store") / "migrations" / "sqlite"
+        directory = resources.files("stackviz_deployer.store") / "migrations" / dialect
     found = sorted(
         (
             Migration(int(match[1]), entry.name, entry.read_text(encoding="utf-8"))
@@ -51,7 +57,8 @@ def load(directory: Traversable | None = None) -> tuple[Migration, ...]:
         ),
         key=lambda migration: migration.version,
     )
-    if not found or [m.version for m in found] != list(range(1, len(found) + 1)):
+    first = FIRST[dialect]
+    if not found or [m.version for m in found] != list(range(first, first + len(found))):
         raise StoreError(
             f"the package's migrations are incomplete ({', '.join(m.name for m in found) or 'none'});"
             " install stackviz-deployer again"

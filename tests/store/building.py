@@ -13,9 +13,11 @@ from twisted.trial.unittest import TestCase
 
 from stackviz_deployer.model import BlobHash, BlobRef, Job, ParsedArtifact
 from stackviz_deployer.store.blobs import FileBlobStore
+from stackviz_deployer.store.mysql import MysqlDatabase
 from stackviz_deployer.store.retention import SqlRetention
 from stackviz_deployer.store.sqlite import SqliteDatabase
 from stackviz_deployer.store.task_store import SqlTaskStore
+from tests import mariadb
 
 
 class Ticks:
@@ -56,6 +58,17 @@ class StoreTestCase(TestCase):
 
     def blobs(self) -> FileBlobStore:
         return self.start(FileBlobStore(self.state_dir, reactor))
+
+
+class OnMysql:
+    """Mixed into a StoreTestCase: the same, over a database of a real server."""
+
+    def setUp(self) -> None:
+        self.server = mariadb.shared().database()
+        super().setUp()
+
+    def database(self, **kw) -> MysqlDatabase:
+        return self.start(MysqlDatabase(self.server, reactor, **kw))
 
 
 def a_job(n: int = 1, **kw) -> Job:

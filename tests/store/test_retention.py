@@ -11,7 +11,7 @@ from stackviz_deployer.model import TaskState
 from stackviz_deployer.store import retention
 from stackviz_deployer.store.retention import SqlRetention
 from stackviz_deployer.web.kept import Kept
-from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
+from tests.store.building import OnMysql, StoreTestCase, a_blob, a_job, a_parsed
 
 LONG_MS = 1_000_000
 
@@ -198,3 +198,27 @@ class RetentionTests(StoreTestCase):
             plan = await database.read(explain, sql, values)
             self.assertIn(index, str(plan))
             self.assertNotIn("TEMP B-TREE FOR ORDER", str(plan))
+
+
+class MysqlRetentionTests(OnMysql, RetentionTests):
+    """The same against a real server."""
+
+    async def test_plans(self) -> None:
+        """What runs each minute reads what it needs in order, from an index."""
+        for n in range(60):
+            await self.finished(n)
+            ended, _ = await self.store.create(a_job(n), cancel_hash="0", force=True, queue_limit=5)
+            await self.store.cancel(ended.id)
+        for sql, values, index in (
+            (retention._LEAST_RECENTLY_USED, (1,), "disposable_ms_idx"),
+            (retention._SUM, (), "artifacts_blob"),
+            (retention._ENDED_LATELY, (1,), "ended_ms_idx"),
+            (retention._ENDED_BEFORE, (1, 1), "ended_ms_idx"),
+        ):
+            plan = str(await self.store._database.write(mysql_plan, sql, values))
+            self.assertIn(index, plan)
+            self.assertNotIn("filesort", plan)
+
+
+def mysql_plan(txn, sql, values):
+    return txn.execute("EXPLAIN " + sql, values).fetchall()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contract of interfaces.TaskStore, run against SQLite on a disk."""
+"""The contract of interfaces.TaskStore, run against SQLite on a disk and against MariaDB."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from stackviz_deployer.errors import NotFoundError, QueueFullError, StoreError, TaskFailedError
 from stackviz_deployer.model import ArtifactId, Build, Job, Task, TaskId, TaskState
 from stackviz_deployer.store.tasks import LOOKED_THROUGH, MAX_STARTS
-from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
+from tests.store.building import OnMysql, StoreTestCase, a_blob, a_job, a_parsed
 
 
 class TaskStoreTests(StoreTestCase):
@@ -423,6 +423,10 @@ class TaskStoreTests(StoreTestCase):
             ended, _ = await self.create(a_job(n + 1))
             await self.store.cancel(ended.id)
         self.assertEqual(await self.store.recent(20, without="upload:"), ())
+
+
+class MysqlTaskStoreTests(OnMysql, TaskStoreTests):
+    """The same against a real server."""
 
 
 def a_task(task_id: TaskId) -> Task:

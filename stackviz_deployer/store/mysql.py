@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A MySQL or MariaDB server that several nodes share, through adbapi and PyMySQL.
+
+Writes run at READ COMMITTED: a statement sees what others committed before it, and one that reads
+first locks what it read (``/*! FOR UPDATE */``), so that no decision rests on what is no more.
+Above that level InnoDB would lock gaps between rows, too, over which nodes that only create and
+claim would meet in deadlocks.  Reads run at REPEATABLE READ, in one snapshot, and lock nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from typing import Any, ParamSpec, TypeVar
+
+import pymysql
+from pymysql.err import IntegrityError, MySQLError, ProgrammingError
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeadlineError
+from twisted.logger import Logger
+
+from stackviz_deployer.errors import StoreError, UnknownOutcomeError
+from stackviz_deployer.model import MysqlServer
+from stackviz_deployer.store.database import Cursor, Kind, Statement
+from stackviz_deployer.store.inflight import InFlight
+from stackviz_deployer.store.migrate import Migration, load
+from stackviz_deployer.store.mysql_errors import DUPLICATE, IN_THE_WAY, code_of, explained, is_lost
+from stackviz_deployer.store.mysql_migrate import lock_name, migrate
+from stackviz_deployer.store.mysql_pool import (
+    THREADS,
+    MysqlCursor,
+    MysqlPool,
+    PooledConnection,
+    Reachable,
+    connect_options,
+    set_up,
+)
+from stackviz_deployer.trace import carried
+
+log = Logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+MIGRATE_S = 600
+TRIES = 6
+"""Of a transaction that others are in the way of."""
+PAUSE_S = 0.02
+"""The longest pause before the second try; it doubles."""
+
+_BEGIN = {"read": "START TRANSACTION READ ONLY", "write": "START TRANSACTION READ WRITE"}
+
+
+class MysqlDatabase(Service):
+    """store.database.Database over a server."""
+
+    def __init__(
+        self,
+        server: MysqlServer,
+        reactor: Any,
+        *,
+        migrations: Sequence[Migration] | None = None,
+        stop_s: float = 10.0,
+        opened: Callable[[Cursor], None] = lambda _: None,
+    ) -> None:
+        """``reactor``: IReactorCore, IReactorThreads and IReactorTime; ``migrations``: None = the package's.
+
+        ``opened`` may read in the database of our form, before anybody else does.
+        """
+        self._server = server
+        self._reactor = reactor
+        self._migrations = migrations
+        self._stop_s = stop_s
+        self._opened = opened
+        self._calls = InFlight()
+        self._pools: dict[str, MysqlPool] = {}
+
+    def startService(self) -> None:
+        """Bring the database to our form; waits for it.  Raises StoreError: how to mend it."""
+        migrations = load("mysql") if self._migrations is None else self._migrations
+        try:
+            options = connect_options(self._server)
+            with closing(pymysql.connect(**{**options, "read_timeout": MIGRATE_S})) as connection:
+                set_up(connection, "write", statement_s=MIGRATE_S)
+                with closing(connection.cursor()) as cursor:
+                    txn = MysqlCursor(cursor)
+                    migrate(txn, self._server.where, self._server.name, migrations)
+                    self._opened(txn)
+        except MySQLError as error:
+            raise explained(self._server.where, error) from error
+        except OSError as error:
+            raise StoreError(f"{self._server.where}: {error}; look at 'ssl_ca' in 'database'") from error
+        down = Reachable()
+        self._pools = {kind: MysqlPool(kind, options, down, self._reactor) for kind in THREADS}
+        self._calls.open()
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Wait for what runs, then close; what is asked from now on is refused."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        try:
+            await self._calls.shut().addTimeout(self._stop_s, self._reactor)
+        except DeadlineError:
+            log.warn(  # noqa: G010 - Twisted's Logger has no warning()
+                "statements still run after {seconds} s, cutting them off", seconds=self._stop_s
+            )
+            for pool in self._pools.values():
+                pool.cut()
+        for pool in self._pools.values():
+            pool.close()
+        self._pools = {}
+
+    async def write(self, fn: Statement[P, T], *args: P.args, **kw: P.kwargs) -> T:
+        """See store.database.Database; begun anew when another transaction was in the way."""
+        return await self._run("write", fn, *args, **kw)
+
+    async def read(self, fn: Statement[P, T], *args: P.args, **kw: P.kwargs) -> T:
+        """See store.database.Database; asked once more on a new connection when one was lost."""
+        return await self._run("read", fn, *args, **kw)
+
+    @asynccontextmanager
+    async def turn(self, name: str) -> AsyncIterator[bool]:
+        """See store.database.Database: a lock of the server, which ends with our connection at the latest.
+
+        Raises StoreError.
+        """
+        lock = lock_name(self._server.name, name)
+        ours = await self._in_thread("turn", lambda connection: _take(connection, lock))
+        try:
+            yield ours
+        finally:
+            if ours:
+                with suppress(StoreError):  # then the connection is gone, and the lock with it
+                    await self._in_thread("turn", lambda connection: _give(connection, lock))
+
+    async def _run(self, kind: Kind, fn: Statement[P, T], *args: P.args, **kw: P.kwargs) -> T:
+        return await self._in_thread(
+            kind, lambda connection: _transact(connection, kind, lambda txn: fn(txn, *args, **kw))
+        )
+
+    async def _in_thread(self, pool: str, work: Callable[[PooledConnection], T]) -> T:
+        def submit() -> Deferred[T]:
+            done: Deferred[T] = self._pools[pool].runWithConnection(carried(work))
+            return done
+
+        try:
+            return await self._calls.run(submit)
+        except _LostInCommitError as error:
+            raise UnknownOutcomeError(
+                f"{self._server.where}: the connection was lost in a COMMIT, which may have been done or not",
+                reason="the server's database cannot be reached",
+            ) from error
+        except (IntegrityError, ProgrammingError):
+            raise  # a mistake of ours, for the log with its traceback
+        except MySQLError as error:
+            raise explained(self._server.where, error) from error
+
+
+class _LostInCommitError(Exception):
+    pass
+
+
+def _transact(connection: PooledConnection, kind: Kind, fn: Callable[[Cursor], T]) -> T:
+    """One transaction, begun again while that is harmless: nothing of the try before was kept."""
+    tries, reconnected = 1, False
+    while True:
+        committing = False
+        try:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute(_BEGIN[kind])
+                result = fn(MysqlCursor(cursor))
+                committing = kind == "write"
+                cursor.execute("COMMIT")
+                return result
+        except MySQLError as error:
+            if is_lost(error):
+                connection.drop()
+                if committing:
+                    raise _LostInCommitError from error
+                if reconnected:
+                    raise
+                reconnected = True
+                connection.reconnect()
+                continue
+            connection.undo()
+            # A duplicate: another node made the same since we looked, which the next look shows.
+            again = code_of(error) in IN_THE_WAY or (code_of(error) == DUPLICATE and tries == 1)
+            if not again or tries == TRIES:
+                raise
+        except BaseException:
+            connection.undo()
+            raise
+        time.sleep(random.uniform(0, PAUSE_S * 2**tries))  # noqa: S311 - no secret; a thread of the pool
+        tries += 1
+
+
+def _take(connection: PooledConnection, lock: str) -> bool:
+    for last in (False, True):
+        try:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute("SELECT GET_LOCK(%s, 0)", (lock,))
+                return bool(cursor.fetchone()[0] == 1)
+        except MySQLError as error:
+            connection.drop()
+            if last or not is_lost(error):
+                raise
+            connection.reconnect()
+    raise AssertionError("unreachable")
+
+
+def _give(connection: PooledConnection, lock: str) -> None:
+    try:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("DO RELEASE_LOCK(%s)", (lock,))
+    except MySQLError:
+        connection.drop()
+        raise
