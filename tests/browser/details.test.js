@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one test attached: fetched for it alone, told when it cannot be had, and its neighbours in time.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { LANE, openAxis, REPORT } from "./axis.js";
-import { skip, upload } from "./daemon.js";
+import { skip, themeColour, twistd, upload } from "./daemon.js";
 import { rigBrowser, rigDaemon } from "./rig.js";
+
+/** A stream of one failed test with a traceback. */
+const STREAM = `
+import datetime, subunit, sys
+out = subunit.StreamResultToBytes(sys.stdout.buffer)
+at = datetime.datetime(2016, 6, 1, 12, tzinfo=datetime.timezone.utc)
+out.status(test_id="pkg.Painted.test_it", test_status="inprogress", timestamp=at)
+out.status(test_id="pkg.Painted.test_it", file_name="traceback", file_bytes=sys.argv[1].encode(), eof=True, mime_type="text/plain; charset=utf8", timestamp=at)
+out.status(test_id="pkg.Painted.test_it", test_status="fail", timestamp=at + datetime.timedelta(seconds=5))
+`;
 
 const TESTS = 60;
 const LINES = 400;
@@ -113,4 +125,25 @@ test("a test's neighbours in time on all workers lead to them", limits, async ()
   await page.locator("#details h2").getByText("test_fails").waitFor();
   await page.getByRole("button", { name: /^Before on this worker/ }).click();
   await page.locator("#details h2").getByText("test_first").waitFor();
+});
+
+test("colours of terminals are colours, found across and copied without; a cause is told without them", limits, async () => {
+  const E = "\u001b";
+  // XML has no escape character: a stream has, and is sent.
+  const { stdout: stream } = spawnSync(join(dirname(twistd ?? ""), "python3"), ["-c", STREAM, `${E}[1;31mValueError: red${E}[0m and plain\n${E}[32mgreen\nstill${E}[0m <b>text</b>\n`]);
+  const { page } = await open({ permissions: ["clipboard-read", "clipboard-write"] });
+  await page.goto(`${await upload(daemon.url, { "testrepository.subunit": stream })}#test=pkg.Painted.test_it`);
+  const lines = page.locator("#details .log-line");
+  await lines.first().waitFor();
+  assert.deepEqual(await lines.allTextContents(), ["ValueError: red and plain", "green", "still <b>text</b>"]);
+  assert.deepEqual(await lines.locator("span").evaluateAll((spans) => spans.map((span) => [span.textContent, span.className])), [["ValueError: red", "sgr-bold ink-1"], ["green", "ink-2"], ["still", "ink-2"]]);
+  const ink = await themeColour(page, "ink-1");
+  await page.waitForFunction((wanted) => (getComputedStyle(/** @type {Element} */ (document.querySelector("#details .ink-1"))).color.match(/\d+/g) ?? []).join(",") === wanted, ink);
+  assert.notEqual(ink, "");
+  await page.getByRole("searchbox", { name: /^Search in/ }).first().fill("red AND");
+  await page.locator("#details mark").first().waitFor();
+  assert.equal((await page.locator("#details mark").allTextContents()).join(""), "red and");
+  await page.getByRole("button", { name: /^Copy traceback/ }).click();
+  await page.waitForFunction(async () => (await navigator.clipboard.readText()).startsWith("ValueError: red and plain\ngreen"));
+  assert.ok(!(await page.locator(".cause").innerText()).includes("001B"));
 });

@@ -8,7 +8,6 @@ import { arrangeArtifacts } from "../../public/js/lib/runs.js";
 import { FAIL, UNFINISHED } from "../../public/js/lib/status.js";
 import { classOf, makeTestSet, splitName } from "../../public/js/lib/testset.js";
 import { visible } from "../../public/js/lib/format.js";
-import { terminalLine } from "../../public/js/lib/loglines.js";
 
 const NOON = Date.UTC(2016, 5, 1, 12, 0, 0);
 
@@ -69,7 +68,6 @@ test("names in two parts, dots of parameters left alone", () => {
 test("names and lines cannot hide or turn what stands around them", () => {
   assert.equal(splitName("a.\u202etest_evil\u0000").short, "⟨202E⟩test_evil⟨0000⟩");
   assert.equal(visible("a\tb\r\nc \u{1f600} é"), "a\tb\nc \u{1f600} é");
-  assert.equal(terminalLine("\u001b[0;32mok\u001b[0m \u001b]8;;http://x\u0007"), "ok ⟨001B⟩]8;;http://x⟨0007⟩");
 });
 
 test("equal causes come together, in order of time", () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Failures that have the same cause, put together.
+import { plainText } from "./ansi.js";
 import { UNFINISHED } from "./status.js";
 import { classOf, failuresInTime, splitName } from "./testset.js";
 
@@ -36,7 +37,7 @@ export function groupFailures(tests, details) {
   const causes = new Map();
   for (const i of failuresInTime(tests)) {
     const lines = details.get(tests.names[i]);
-    const text = lines?.length ? lines.join("\n").trim() : tests.status[i] === UNFINISHED ? NEVER_ENDED : NO_DETAILS;
+    const text = lines?.length ? plainText(lines.join("\n")).trim() : tests.status[i] === UNFINISHED ? NEVER_ENDED : NO_DETAILS;
     const key = normalise(withoutTest(text, tests.names[i]));
     const cause = causes.get(key);
     if (cause) cause.tests.push(i);
@@ -65,7 +66,7 @@ export function groupSkips(skips) {
   /** @type {Map<string, string[]>} */
   const reasons = new Map();
   for (const skip of skips) {
-    const reason = skip.details?.trim() || "No reason was given";
+    const reason = plainText(skip.details ?? "").trim() || "No reason was given";
     const names = reasons.get(reason);
     if (names) names.push(skip.name);
     else reasons.set(reason, [skip.name]);

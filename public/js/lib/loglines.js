@@ -2,8 +2,6 @@
 // An attachment as lines with levels.  A line without a level of its own belongs to the record before it and shares
 // its level, so that a filter by level can never take a traceback apart.
 
-import { visible } from "./format.js";
-
 /** Levels in ascending order; what stands before the first record has none and is always shown. */
 export const NO_LEVEL = 0;
 /** @type {Record<string, number>} */
@@ -69,11 +67,19 @@ export function toneOf(level) {
   return level >= 4 ? "error" : level === 3 ? "warning" : "";
 }
 
-const ESCAPE = String.fromCharCode(27);
-// Colours of terminals; what other sequences there are is shown as what it is.
-const COLOURS = new RegExp(`${ESCAPE}\\[[0-9;]*[mK]`, "g");
-
-/** A line that was written for a terminal. @param {string} text */
-export function terminalLine(text) {
-  return visible(text.replace(COLOURS, ""));
+/**
+ * Where a text is in a line.
+ * @param {string} line
+ * @param {string} words any case; looked for as they stand
+ * @returns {[number, number][]} beginnings and lengths, in order
+ */
+export function hitsIn(line, words) {
+  const low = line.toLowerCase();
+  const wanted = words.toLowerCase();
+  /** @type {[number, number][]} */
+  const hits = [];
+  // Some letters change their length with their case: then nothing can be pointed at.
+  if (!wanted || low.length !== line.length) return hits;
+  for (let at = low.indexOf(wanted); at >= 0; at = low.indexOf(wanted, at + wanted.length)) hits.push([at, wanted.length]);
+  return hits;
 }

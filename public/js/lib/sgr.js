@@ -18,12 +18,14 @@ export function parseRuns(stored) {
     const [, at, length, marks, ink, ground] = match;
     const start = Number(at);
     if (start < (runs[runs.length - 1]?.end ?? 0)) continue;
-    const classes = [...marks].map((mark) => MARKS[mark]);
-    if (ink) classes.push(`ink-${ink}`);
-    if (ground) classes.push(`ground-${ground}`);
-    runs.push({ start, end: start + Number(length), classes: classes.join(" ") });
+    runs.push({ start, end: start + Number(length), classes: classesOf(marks, ink, ground) });
   }
   return runs;
+}
+
+/** @param {string} marks some of BIUS @param {string|undefined} ink a hexadecimal digit; "" = the usual one @param {string|undefined} ground */
+export function classesOf(marks, ink, ground) {
+  return [...[...marks].map((mark) => MARKS[mark]), ink && `ink-${ink}`, ground && `ground-${ground}`].filter(Boolean).join(" ");
 }
 
 /**

@@ -2,9 +2,10 @@
 // One attachment of a test: numbered lines, a search through all of them, a filter by level.
 import { fill, h } from "../dom.js";
 import { C } from "../lib/classes.js";
-import { findRows, linesOf, logLines, terminalLine, toneOf } from "../lib/loglines.js";
+import { findRows, hitsIn, linesOf, logLines, toneOf } from "../lib/loglines.js";
 import { counted, formatCount, visible } from "../lib/format.js";
 import { copyButton } from "./copy.js";
+import { painted } from "./painted.js";
 
 /** Lines that are elements at a time, and characters of one of them. */
 const MOST_ROWS = 1500;
@@ -17,10 +18,10 @@ const LEVELS = [["", "All levels"], ["info", "Info and worse"], ["warning", "War
 
 /**
  * @param {string} key its name
- * @param {string} text
+ * @param {ReturnType<typeof import("../lib/ansi.js").takeColours>} content
  * @param {{open: boolean, look: Look, onTurn: () => void, onLook: (look: Partial<Look>) => void}} options
  */
-export function attachmentView(key, text, { open, look: first, onTurn, onLook }) {
+export function attachmentView(key, { text, runs }, { open, look: first, onTurn, onLook }) {
   const log = logLines(text);
   const name = visible(key.slice(0, 300));
   const body = h("div", null);
@@ -67,11 +68,10 @@ export function attachmentView(key, text, { open, look: first, onTurn, onLook })
   function lineView(row) {
     const n = rows[row];
     const line = h("div", { class: `${C.logLine} ${toneOf(log.levels[n])}`, "data-n": n + 1 });
-    const whole = terminalLine(log.lines[n].slice(0, MOST_CHARS));
-    const rest = log.lines[n].length > MOST_CHARS ? ` … ${formatCount(log.lines[n].length - MOST_CHARS)} more characters` : "";
-    if (look.find) mark(line, whole, look.find.toLowerCase());
-    else line.textContent = whole || " ";
-    if (rest) line.append(h("span", { class: C.muted }, rest));
+    const whole = log.lines[n];
+    line.append(...painted(whole, runs.get(n) ?? [], hitsIn(whole, look.find), 0, Math.min(whole.length, MOST_CHARS)));
+    if (!line.textContent) line.textContent = " ";
+    if (whole.length > MOST_CHARS) line.append(h("span", { class: C.muted }, ` … ${formatCount(whole.length - MOST_CHARS)} more characters`));
     if (hits[at] === row) line.classList.add(C.current);
     return line;
   }
@@ -132,20 +132,4 @@ export function attachmentView(key, text, { open, look: first, onTurn, onLook })
       if (body.firstChild) arrange(true);
     },
   };
-}
-
-/** Text with what was found in it marked. @param {HTMLElement} line @param {string} text @param {string} wanted in lower case */
-function mark(line, text, wanted) {
-  const low = text.toLowerCase();
-  // Some letters change their length with their case: then nothing can be pointed at.
-  if (low.length !== text.length) {
-    line.textContent = text;
-    return;
-  }
-  let from = 0;
-  for (let at = low.indexOf(wanted); at >= 0; at = low.indexOf(wanted, from)) {
-    line.append(text.slice(from, at), h("mark", null, text.slice(at, at + wanted.length)));
-    from = at + wanted.length;
-  }
-  line.append(text.slice(from) || (from ? "" : " "));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One test: its facts and what it attached, fetched for it alone.
-import { fill, h } from "../dom.js";
+import { fill, h, sheet } from "../dom.js";
+import { takeColours } from "../lib/ansi.js";
 import { C } from "../lib/classes.js";
 import { neighboursOf } from "../lib/concurrent.js";
 import { marksOf, plainTags } from "../lib/marks.js";
@@ -73,11 +74,14 @@ export function makeDetails({ tests, source, state, set, onSelect, onStep, onSho
   /** @param {HTMLElement} body @param {Record<string, string>} found */
   function attach(body, found) {
     const keys = Object.keys(found).sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-    traceback = keys.length && rank(keys[0]) < 2 ? found[keys[0]] : "";
+    const texts = keys.map((key) => takeColours(found[key]));
+    // The colours come when they can; nothing waits for them.
+    if (texts.some(({ runs }) => runs.size)) sheet("/css/sgr.css").catch(() => {});
+    traceback = keys.length && rank(keys[0]) < 2 ? texts[0].text : "";
     const { level, find } = state();
     const open = openOf(keys);
-    views = keys.map((key) =>
-      attachmentView(key, found[key], {
+    views = keys.map((key, n) =>
+      attachmentView(key, texts[n], {
         open: open.includes(key),
         look: { level, find },
         onTurn: () => {

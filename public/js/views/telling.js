@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Failures told to somebody else: as a link, and as a comment of a review.
+import { plainText } from "../lib/ansi.js";
 import { failureMarkdown } from "../lib/markdown.js";
 import { TEST_STATUS } from "../lib/status.js";
 import { formatLength } from "../lib/format.js";
@@ -32,6 +33,6 @@ export function makeTeller({ tests, job, zone }) {
     linkOf: (i) => addressOf(alone(i)),
     sharedLinkOf,
     /** @param {readonly number[]} ids @param {string} text the cause */
-    markdownOf: (ids, text) => failureMarkdown(job, ids.map(told), text),
+    markdownOf: (ids, text) => failureMarkdown(job, ids.map(told), plainText(text)),
   };
 }
