@@ -32,9 +32,10 @@ ALLOWED = {
     "parsers": set(),
     "cpu": {"interfaces"},
     "store": {"interfaces", "trace"},
-    "jobs": {"interfaces", "trace"},
+    "jobs": {"interfaces", "trace", "background"},
     "web": {"interfaces", "trace"},
-    "cluster": {"interfaces", "trace"},
+    "background": set(),
+    "cluster": {"interfaces", "background"},
     "service": set(),
 }
 BORDER = {"errors": set(), "model": {"errors"}}

@@ -13,9 +13,9 @@ from twisted.logger import Logger, LogPublisher
 from twisted.trial.unittest import TestCase
 
 from stackviz_deployer import cpu
+from stackviz_deployer.background import Background
 from stackviz_deployer.cpu import WorkerPool
 from stackviz_deployer.errors import WorkerDiedError
-from stackviz_deployer.jobs.background import Background
 from stackviz_deployer.log import JournalObserver, JsonObserver
 from stackviz_deployer.model import ParseRequest
 from stackviz_deployer.store.sqlite import SqliteDatabase

@@ -133,6 +133,7 @@ class Link(Service):
         self._timeout_s = timeout_s
         self._protocol: Any = None
         self._loop: Deferred[None] | None = None
+        self._waiting: set[Deferred[None]] = set()
         self.trouble: str | None = f"{server} is not connected yet"
         """Why there is no connection, for the operator; None while there is one."""
 
@@ -163,6 +164,13 @@ class Link(Service):
     def up(self) -> bool:
         """Whether there is a connection, prepared and not known to be lost."""
         return self._protocol is not None and self.trouble is None
+
+    async def wait(self) -> None:
+        """Until there is a connection."""
+        if not self.up:
+            made: Deferred[None] = Deferred(self._waiting.discard)
+            self._waiting.add(made)
+            await made
 
     async def call(self, *command: str | int | bytes, timeout_s: float | None = None) -> Any:
         """The answer to one command: str, int, None, or a list of such; bytes for what is no UTF-8.
@@ -195,13 +203,16 @@ class Link(Service):
             began_s = self._clock.seconds()
             try:
                 protocol = await self._connect()
-            except CancelledError:
-                raise
             except Exception as error:  # noqa: BLE001  whatever it is: another attempt
+                if not self.running:  # cancelled, which has several names
+                    return
                 self._note(f"{self._server} cannot be used: {_words(error)}")
             else:
                 self.trouble = None
                 log.info("connected to {server} ({name})", server=str(self._server), name=self._client)
+                waiting, self._waiting = self._waiting, set()
+                for made in waiting:
+                    made.callback(None)
                 await _wait(protocol.lost)
                 self._protocol = None
                 self._note(f"the connection to {self._server} was lost")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-from stackviz_deployer.jobs.background import Background
+from stackviz_deployer.background import Background
 from stackviz_deployer.model import BlobHash, Expired, KeptTask, TaskId, TaskState
 
 log = Logger()

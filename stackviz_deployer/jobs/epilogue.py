@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
 
+from stackviz_deployer.background import Background
 from stackviz_deployer.interfaces import Meters, NoMeters, Uploads
-from stackviz_deployer.jobs.background import Background
 from stackviz_deployer.jobs.uploads import id_of
 from stackviz_deployer.model import Task
 

@@ -18,9 +18,9 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from stackviz_deployer.background import Background, finished
 from stackviz_deployer.errors import InternalError, StackvizError, StoreError, TaskFailedError
 from stackviz_deployer.interfaces import Bus, Meters, NoMeters, TaskStore
-from stackviz_deployer.jobs.background import Background, finished
 from stackviz_deployer.jobs.epilogue import Epilogue
 from stackviz_deployer.jobs.pipeline import Outcome, Pipeline
 from stackviz_deployer.jobs.stubborn import Stubborn
@@ -143,7 +143,7 @@ class Executor(Service):
     def heard(self, task: Task) -> None:
         """See interfaces.Audience.  What has ended otherwise, or was begun anew, is not worked on."""
         running = self._running.get(task.id)
-        if running is not None and (not task.state.live or task.attempt != running.task.attempt):
+        if running is not None and (not task.state.live or task.attempt > running.task.attempt):
             running.drop()
 
     # the loop

@@ -17,9 +17,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from stackviz_deployer.background import Background
 from stackviz_deployer.errors import CancelRefusedError, NotScrapableError, QueueFullError
 from stackviz_deployer.interfaces import Bus, Fetcher, Lookup, Meters, NoMeters, TaskStore, Uploads
-from stackviz_deployer.jobs.background import Background
 from stackviz_deployer.jobs.epilogue import Epilogue
 from stackviz_deployer.jobs.executor import Executor
 from stackviz_deployer.jobs.keys import fits, new_key

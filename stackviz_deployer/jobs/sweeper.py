@@ -20,8 +20,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from stackviz_deployer.background import Background
 from stackviz_deployer.errors import DataLostError, StoreError
-from stackviz_deployer.jobs.background import Background
 from stackviz_deployer.model import Artifact, BlobHash, BlobRef, Expired, Retention, TaskId
 
 log = Logger()

@@ -12,9 +12,9 @@ from twisted.internet.defer import CancelledError, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from stackviz_deployer.background import together
 from stackviz_deployer.errors import ParseError, StackvizError, StoreError, TooLargeError, WorkerDiedError
 from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Meters, Scraper, Wanted
-from stackviz_deployer.jobs.background import together
 from stackviz_deployer.jobs.budget import Budget, Share
 from stackviz_deployer.jobs.progress import ProgressMeter
 from stackviz_deployer.model import (

@@ -12,23 +12,27 @@ from stackviz_deployer.jobs.queue import JobQueue
 class WholeQueue(JobQueue):
     """Starts and stops its executor with itself."""
 
-    def __init__(self, *, pipeline, scrapes, bus=None, **parts):
+    def __init__(self, *, pipeline, scrapes, bus=None, works=True, **parts):
         store, clock, writable = parts["store"], parts["clock"], parts.get("writable", lambda: None)
         bus = bus or LocalBus(store, writable)
         epilogue = Epilogue(parts["uploads"])
-        self.executor = Executor(
-            bus=bus, store=store, pipeline=pipeline, clock=clock, scrapes=scrapes, epilogue=epilogue
-        )
+        self.executor = None
+        if works:
+            self.executor = Executor(
+                bus=bus, store=store, pipeline=pipeline, clock=clock, scrapes=scrapes, epilogue=epilogue
+            )
         super().__init__(bus=bus, epilogue=epilogue, executor=self.executor, **parts)
 
     def startService(self):
         super().startService()
-        self.executor.startService()
+        if self.executor is not None:
+            self.executor.startService()
 
     def stopService(self):
         return Deferred.fromCoroutine(self._stop_both())
 
     async def _stop_both(self):
         self.running = 0
-        await self.executor.stopService()
+        if self.executor is not None:
+            await self.executor.stopService()
         await super().stopService()

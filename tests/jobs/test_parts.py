@@ -7,8 +7,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from stackviz_deployer.background import Background, together
 from stackviz_deployer.errors import TooLargeError
-from stackviz_deployer.jobs.background import Background, together
 from stackviz_deployer.jobs.budget import Budget
 from stackviz_deployer.jobs.keys import fits, new_key
 from stackviz_deployer.jobs.progress import EVERY_S, ProgressMeter

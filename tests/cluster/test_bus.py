@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes that share a store and a real redis-server, in this process; pipelines do what the test says."""
+
+from typing import Any
+
+from attrs import evolve
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from stackviz_deployer.cluster.bus import RedisBus, Times
+from stackviz_deployer.cluster.link import RedisServer
+from stackviz_deployer.errors import StoreError
+from stackviz_deployer.interfaces import Bus
+from stackviz_deployer.jobs.local import LocalBus
+from stackviz_deployer.model import Limits, Progress, TaskId, TaskState
+from stackviz_deployer.web.kept import Kept
+from tests.cluster.test_link import RedisTestCase, until
+from tests.fakes import FakeFetcher, FakeLookup, FakeUploads, MemoryTaskStore
+from tests.jobs.building import WholeQueue
+from tests.jobs.test_queue import FakePipeline, an_outcome
+
+reactor: Any = _reactor
+QUICK = Times(renew=0.1, idle=0.6, block=0.1, compare=0.2, timeout=2.0)
+
+
+class Node:
+    """One node: its bus, its queue, its pipeline."""
+
+    def __init__(self, case: "ClusterTestCase", name: str, *, works: bool = True, scrapes: int = 1) -> None:
+        self.case = case
+        self.kept = Kept()
+        self.pipeline = FakePipeline()
+        self.bus = RedisBus(
+            RedisServer(port=case.server.port),
+            reactor,
+            store=case.store,
+            copies=self.kept,
+            node=name,
+            works=works,
+            times=QUICK,
+        )
+        self.queue = WholeQueue(
+            store=case.store,
+            pipeline=self.pipeline,
+            lookup=FakeLookup(),
+            fetcher=FakeFetcher(),
+            uploads=FakeUploads(case.mktemp()),
+            clock=reactor,
+            scrapes=scrapes,
+            limits=Limits(queue=1000),
+            bus=self.bus,
+            works=works,
+        )
+        self.bus.startService()
+        self.queue.startService()
+        case.addCleanup(self.stop)
+
+    async def stop(self) -> None:
+        """Without the grace that running tasks have."""
+        if self.queue.running:
+            stopped = self.queue.stopService()
+            executor = self.queue.executor
+            for one in () if executor is None else list(executor._running.values()):
+                executor._background.spawn(self.bus.release(one.task), "releasing")
+                one.drop()
+            await stopped
+            await self.bus.stopService()
+
+    def die(self) -> None:
+        """As by kill -9: nothing is said to anybody, nothing is recorded any more."""
+        for link in self.bus._links:
+            link._server = evolve(link._server, port=1)
+            if link._protocol is not None:
+                link._protocol.transport.abortConnection()
+        self.pipeline.answer = Deferred()
+        self.bus._writable = lambda: (_ for _ in ()).throw(StoreError("dead"))
+
+    def runs(self, task_id: TaskId) -> bool:
+        return task_id in self.pipeline.runs and not self.pipeline.runs[task_id].called
+
+    def finish(self, task_id: TaskId) -> None:
+        self.pipeline.runs[task_id].callback(an_outcome(self.case.store.tasks[task_id]))
+
+
+class ClusterTestCase(RedisTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.server = self.redis()
+        self.store = MemoryTaskStore(reactor)
+
+    def node(self, name: str, **options: Any) -> Node:
+        return Node(self, name, **options)
+
+    async def submit(self, node: Node, number: int = 1) -> Any:
+        return await node.queue.submit(f"http://logs.example/{number}/")
+
+    def state(self, task_id: TaskId) -> TaskState:
+        return self.store.tasks[task_id].state
+
+    async def settled(self) -> None:
+        """Redis holds nothing of any task."""
+        await until(lambda: self.server.ask("XLEN", "stackviz:queue") == 0, "the empty queue")
+        await until(lambda: self.server.ask("HLEN", "stackviz:offered") == 0, "the empty hash")
+        self.assertEqual(self.server.ask("XPENDING", "stackviz:queue", "workers")[0], 0)
+
+    async def up(self, *nodes: Node) -> None:
+        await until(lambda: all(link.up for node in nodes for link in node.bus._links), "connections")
+
+
+class WayTests(ClusterTestCase):
+    def test_the_seam(self) -> None:
+        typed: Bus = LocalBus(self.store)
+        self.assertTrue(typed)
+        other: Bus = RedisBus(RedisServer(), reactor, store=self.store, copies=Kept(), node="x", works=True)
+        self.assertTrue(other)
+
+    async def test_submitted_here_and_done_there(self) -> None:
+        web, worker = self.node("web", works=False), self.node("worker")
+        await self.up(web, worker)
+        task_id = (await self.submit(web)).task.id
+        seen: list[Any] = []
+        web.queue.watch(task_id, seen.append)
+        await until(lambda: worker.runs(task_id))
+        self.assertEqual(self.store.tasks[task_id].owner, "worker")
+        progress = Progress(stage="parsing", done=1, total=3)
+        worker.pipeline.reports[task_id](progress)
+        await until(lambda: any(task.progress == progress for task in seen), "the progress")
+        self.assertEqual((await web.queue.get(task_id)).progress, progress)
+        worker.pipeline.reports[task_id](Progress(stage="parsing", done=2, total=3))
+        await until(lambda: seen[-1].progress.done == 2)
+        worker.finish(task_id)
+        await until(lambda: seen[-1].state is TaskState.FINISHED, "the end")
+        self.assertEqual([task.state.value for task in seen].count("finished"), 1)
+        self.assertEqual(self.server.ask("KEYS", "stackviz:lease:*"), [])
+        self.assertEqual(self.server.ask("KEYS", "stackviz:progress:*"), [])
+        await self.settled()
+
+    async def test_many_tasks_are_shared_out(self) -> None:
+        nodes = [self.node(f"n{n}", scrapes=2) for n in range(3)]
+        for node in nodes:
+            node.pipeline.answer = an_outcome
+        await self.up(*nodes)
+        ids = [(await self.submit(nodes[n % 3], n)).task.id for n in range(60)]
+        await until(lambda: all(self.state(one) is TaskState.FINISHED for one in ids), "60 ends")
+        self.assertEqual({self.store.tasks[one].attempt for one in ids}, {1})
+        self.assertGreater(len({self.store.tasks[one].owner for one in ids}), 1)
+        await self.settled()
+
+    async def test_cancelled_on_another_node(self) -> None:
+        """While it runs; and while it waits, after which nobody is given it."""
+        web, worker = self.node("web", works=False), self.node("worker")
+        await self.up(web, worker)
+        running = await self.submit(web)
+        await until(lambda: worker.runs(running.task.id))
+        waiting = await self.submit(web, 2)
+        for one in (running, waiting):
+            await web.queue.cancel(one.task.id, one.cancel_key)
+        await until(lambda: worker.pipeline.cancelled == [running.task.id], "the break-off")
+        await self.settled()
+        last = await self.submit(web, 3)
+        await until(lambda: worker.runs(last.task.id))
+        self.assertNotIn(waiting.task.id, worker.pipeline.runs)
+
+    async def test_what_is_kept_in_memory_goes_everywhere(self) -> None:
+        one, other = self.node("one"), self.node("other")
+        await self.up(one, other)
+        generation = other.kept.generation
+        with one.bus.copies.ending() as those:
+            those([TaskId("t")])
+        await until(lambda: other.kept.generation > generation, "the word of it")
+        await until(lambda: other.kept.has_room(1, other.kept.generation))
+        self.server.kill()
+        await until(lambda: not other.kept.has_room(1, other.kept.generation), "the end of keeping")
+        self.server.start()
+        await until(lambda: other.kept.has_room(1, other.kept.generation), "keeping again")
+
+
+class TakeOverTests(ClusterTestCase):
+    async def test_of_a_node_that_died(self) -> None:
+        first = self.node("first")
+        await self.up(first)
+        task_id = (await self.submit(first)).task.id
+        await until(lambda: first.runs(task_id))
+        second = self.node("second")
+        await self.up(second)
+        await deferLater(reactor, 3 * QUICK.idle)  # not synchronisation: as long as it renews, nobody comes
+        self.assertFalse(second.runs(task_id))
+        first.die()
+        await until(lambda: second.runs(task_id), "the take-over")
+        self.assertEqual((self.store.tasks[task_id].owner, self.store.tasks[task_id].attempt), ("second", 2))
+        second.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+        await self.settled()
+        self.flushLoggedErrors(StoreError)  # of the dead
+
+    async def test_who_was_cut_off_learns_it_and_stops(self) -> None:
+        """It comes back, finds the task taken over and breaks off; its result would have been refused."""
+        first, second = self.node("first"), self.node("second")
+        await self.up(first, second)
+        task_id = (await self.submit(first)).task.id
+        await until(lambda: first.runs(task_id) or second.runs(task_id))
+        owner, other = (first, second) if first.runs(task_id) else (second, first)
+        for link in owner.bus._links:  # a network that is split
+            link._server = evolve(link._server, port=1)
+            link._protocol.transport.abortConnection()
+        await until(lambda: other.runs(task_id), "the take-over")
+        self.assertTrue(owner.runs(task_id))
+        for link in owner.bus._links:
+            link._server = evolve(link._server, port=self.server.port)
+        await until(lambda: task_id in owner.pipeline.cancelled, "the break-off")
+        self.assertEqual(owner.queue.health()["running"], 0)
+        other.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+        self.assertEqual(self.store.tasks[task_id].attempt, 2)
+        await self.settled()
+
+    async def test_left_by_a_stop_begins_at_once_elsewhere(self) -> None:
+        first = self.node("first")
+        await self.up(first)
+        task_id = (await self.submit(first)).task.id
+        await until(lambda: first.runs(task_id))
+        second = self.node("second")
+        await self.up(second)
+        await deferLater(reactor, 3 * QUICK.renew)  # not synchronisation: second may look for others' by now
+        begun_s = reactor.seconds()
+        await first.stop()
+        await until(lambda: second.runs(task_id), "the next")
+        self.assertLess(reactor.seconds() - begun_s, QUICK.idle)
+        second.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+        await self.settled()
+
+    async def test_what_a_dead_node_finished_is_not_begun_again(self) -> None:
+        """It was killed between the end in the database and its word to Redis."""
+        first = self.node("first")
+        await self.up(first)
+        task_id = (await self.submit(first)).task.id
+        await until(lambda: first.runs(task_id))
+        first.bus.settle = lambda _task: None  # type: ignore[method-assign]
+        first.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+        first.die()
+        second = self.node("second")
+        await self.settled()
+        self.assertEqual(second.pipeline.runs, {})
+        self.flushLoggedErrors(StoreError)  # of the dead
+
+
+class TroubleTests(ClusterTestCase):
+    async def test_redis_is_away(self) -> None:
+        """Tasks are taken all the same, and done when it is back, whatever it still knows."""
+        node = self.node("node")
+        await self.up(node)
+        running = (await self.submit(node)).task.id
+        await until(lambda: node.runs(running))
+        self.server.kill()
+        await until(lambda: "tasks wait in the database" in " ".join(node.queue.health()["reasons"]))
+        waiting = (await self.submit(node, 2)).task.id
+        node.finish(running)
+        await until(lambda: self.state(running) is TaskState.FINISHED, "an end without Redis")
+        self.assertEqual(self.state(waiting), TaskState.QUEUED)
+        self.server.start()
+        await until(lambda: node.runs(waiting), "the one that waited")
+        await until(lambda: node.queue.health()["reasons"] == [])
+        node.finish(waiting)
+        await until(lambda: self.state(waiting) is TaskState.FINISHED)
+        await self.settled()
+
+    async def test_redis_is_emptied(self) -> None:
+        """Under a task that runs and goes on, and one that waits."""
+        one, other = self.node("one"), self.node("other")
+        await self.up(one, other)
+        first, second, third = [(await self.submit(one, n)).task.id for n in range(3)]
+        await until(lambda: len({*one.pipeline.runs, *other.pipeline.runs}) == 2)
+        self.server.ask("FLUSHALL")
+        await until(lambda: self.server.ask("HLEN", "stackviz:offered") >= 1, "the queue, made anew")
+        await deferLater(reactor, 4 * QUICK.compare)  # not synchronisation: time to take what runs for lost
+        self.assertEqual({self.store.tasks[task].attempt for task in (first, second)}, {1})
+        for node in (one, other):
+            for task_id in list(node.pipeline.runs):
+                node.finish(task_id)
+        await until(lambda: one.runs(third) or other.runs(third))
+        (one if one.runs(third) else other).finish(third)
+        await until(lambda: self.state(third) is TaskState.FINISHED)
+        self.assertEqual({task.attempt for task in self.store.tasks.values()}, {1})
+        await self.settled()
+
+    async def test_the_database_is_away_when_a_task_is_begun(self) -> None:
+        """The node keeps what it was given, and begins it when it can."""
+        node, other = self.node("node"), self.node("other", works=False)
+        await self.up(node, other)
+        self.store.failing["begin"] = StoreError("gone")
+        task_id = (await self.submit(other)).task.id
+        await until(lambda: "gone" in " ".join(node.queue.health()["reasons"]))
+        await deferLater(reactor, 2 * QUICK.idle)  # not synchronisation: time to lose the task in
+        self.store.failing.clear()
+        await until(lambda: node.runs(task_id), "the beginning")
+        self.assertEqual(self.store.tasks[task_id].attempt, 1)
+        self.flushLoggedErrors(StoreError)
+
+    async def test_forgotten_tasks_are_found(self) -> None:
+        """Queued, or pending of a node that nobody knows: both are in the database alone."""
+        from stackviz_deployer.model import Job
+
+        for number in (1, 2):
+            job = Job(url=f"http://logs.example/{number}/", name="x")
+            await self.store.create(job, cancel_hash="", force=False, queue_limit=9)
+        await self.store.begin(TaskId("task-1"), "nobody")
+        node = self.node("node", scrapes=2)
+        await until(lambda: node.runs(TaskId("task-1")) and node.runs(TaskId("task-2")), "both")
+        self.assertEqual(self.store.tasks["task-1"].attempt, 2)
+
+    async def test_a_watcher_learns_the_end_without_redis(self) -> None:
+        web, worker = self.node("web", works=False), self.node("worker")
+        await self.up(web, worker)
+        task_id = (await self.submit(web)).task.id
+        seen: list[Any] = []
+        web.queue.watch(task_id, seen.append)
+        await until(lambda: worker.runs(task_id))
+        self.server.kill()
+        await until(lambda: not web.bus._ear.up)
+        worker.finish(task_id)
+        await until(lambda: seen and seen[-1].state is TaskState.FINISHED, "the end")
+
+    async def test_strange_entries_are_removed(self) -> None:
+        node = self.node("node")
+        await self.up(node)
+        self.server.ask("XADD", "stackviz:queue", "*", "what", "ever", "and", "more")
+        self.server.ask("XADD", "stackviz:queue", "*", "id", "unknown")
+        self.server.ask("PUBLISH", "stackviz:events", "no json")
+        task_id = (await self.submit(node)).task.id
+        await until(lambda: node.runs(task_id))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        node.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+
+    async def test_consumers_of_dead_nodes_are_forgotten(self) -> None:
+        first = self.node("first")
+        await self.up(first)
+        await first.stop()
+        from stackviz_deployer.cluster import stream
+
+        self.patch(stream, "FORGOTTEN_MS", 0)
+        second = self.node("second")
+        await self.up(second)
+        names = str(self.server.ask("XINFO", "CONSUMERS", "stackviz:queue", "workers"))
+        self.assertNotIn("first", names)
