@@ -361,6 +361,7 @@ Facts = Callable[[], Mapping[str, Any]]
 
 def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str, Callable[[], Any]]:
     """What is asked at each reading of the metrics; nothing of it waits."""
+    from stackviz_deployer.limits import counted_limits, told_limits  # noqa: PLC0415 - Klein, and parsers
 
     def workers() -> Mapping[str, float]:
         facts = cpu()
@@ -370,7 +371,7 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         facts = health()["sites"]
         return {"blobs": facts["blob_bytes"], "files": facts["file_bytes"]}
 
-    limits = {**stated_limits(config), **fixed_limits()}
+    limits = {**stated_limits(config), **counted_limits(), **told_limits()}
     return {
         "info": lambda: {__version__: 1},
         "limit": lambda: limits,
@@ -384,21 +385,6 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         "blobs": lambda: health()["sites"]["blobs"],
         "sites_expired": lambda: health()["sites"]["expired"],
         "degraded": lambda: len(health()["reasons"]),
-    }
-
-
-def fixed_limits() -> dict[str, float]:
-    """Those that no key configures, by the names under which they are counted."""
-    from stackviz_deployer.metrics import page  # noqa: PLC0415 - Twisted's server
-    from stackviz_deployer.web import admin, channel, coming, request  # noqa: PLC0415 - Klein
-
-    return {
-        "request_head": channel.MAX_HEAD,
-        "request_body": request.MAX_BODY,
-        "uploads_of_one_client": coming.CLIENT_COMING,
-        "uploads_at_once": coming.AT_ONCE,
-        "admin_attempts": admin.ATTEMPTS,
-        "metrics_connections": page.MOST_CONNECTIONS,
     }
 
 

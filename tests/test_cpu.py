@@ -100,13 +100,13 @@ class WorkerPoolTests(TestCase):
         pool = self.hostile()
         data = (await start(pool, "pid")).data
         self.assertNotEqual(data["pid"], os.getpid())
-        self.assertEqual(data["nice"], os.nice(0) + 10)
+        self.assertEqual(data["nice"], min(os.nice(0) + 10, 19))  # there is no more
         self.assertNotIn("STACKVIZ_TEST_SECRET", data["environ"])
         # urgent work takes any free child, the slot of its own first: once that one is there
         while (health := pool.health())["ready"] < health["processes"]:
             await deferLater(reactor, 0.005, int)
         urgent = (await start(pool, "pid", urgent=True)).data
-        self.assertEqual(urgent["nice"], os.nice(0) + 5)
+        self.assertEqual(urgent["nice"], min(os.nice(0) + 5, 19))
 
     async def test_children_are_reused(self):
         pool = self.hostile()

@@ -18,6 +18,7 @@ ALLOWED = {
     "data_place": {"config", "interfaces", "store"},
     "config": {"blob_place", "readers"},
     "readers": set(),
+    "limits": {"listing", "metrics", "parsers", "web"},
     "trace": set(),
     "clock": set(),
     "doors": set(),

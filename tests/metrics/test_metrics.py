@@ -2,7 +2,6 @@
 """The counters, their page, and the bounds of their labels."""
 
 import ast
-import re
 import socket
 from pathlib import Path
 from threading import get_ident
@@ -20,17 +19,18 @@ from twisted.web.client import Agent, readBody
 
 from stackviz_deployer.config import Config, stated_limits
 from stackviz_deployer.interfaces import Meters, NoMeters
+from stackviz_deployer.limits import counted_limits
 from stackviz_deployer.metrics.catalogue import FAMILIES, Kind
 from stackviz_deployer.metrics.lag import EVERY_S, LagProbe
 from stackviz_deployer.metrics.meters import MAX_CHILDREN, OTHER, PrometheusMeters
 from stackviz_deployer.metrics.page import MOST_CONNECTIONS, MetricsSite
-from stackviz_deployer.tap import fixed_limits
 from stackviz_deployer.web.admin import AdminApi
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.health import Health
 from stackviz_deployer.web.names import Names
 from stackviz_deployer.web.routes import Routes
 from stackviz_deployer.web.site import UNPREFIXED
+from tests.limits.page import operators
 from tests.web.fakes import CountingMeters
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "stackviz_deployer"
@@ -38,19 +38,6 @@ MOUNTED = {"": Health.app.url_map, "/api": Api.app.url_map, "/api/admin": AdminA
 ROUTES = Routes(MOUNTED, UNPREFIXED)
 UNNUMBERED = {"hosts"}
 """What is counted as a limit and has no number."""
-DOCS = PACKAGE.parent / "docs" / "limits.rst"
-UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
-
-
-def documented() -> dict[str, tuple[float | None, bool]]:
-    """The rows of docs/limits.rst: the default (None: the machine's cores), and whether hits are counted."""
-    rows = {}
-    for line in DOCS.read_text(encoding="utf-8").splitlines():
-        match = re.match(r"([a-z_.]+) +(\d+|cores)(?: (MiB|GiB))? +(yes|no) ", line)
-        if match:
-            number = None if match[2] == "cores" else float(match[2]) * UNITS.get(match[3], 1)
-            rows[match[1]] = (number, match[4] == "yes")
-    return rows
 
 
 def read(meters: PrometheusMeters) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -152,7 +139,7 @@ class CallTests(SynchronousTestCase):
         self.assertEqual(untold, set())
 
     def test_limits_that_are_hit_are_stated(self) -> None:
-        stated = stated_limits(Config()).keys() | fixed_limits().keys() | UNNUMBERED
+        stated = stated_limits(Config()).keys() | counted_limits().keys() | UNNUMBERED
         named = {
             node.value
             for _, call in self.calls()
@@ -164,15 +151,15 @@ class CallTests(SynchronousTestCase):
         self.assertEqual(named - stated, set())
 
     def test_the_documented_limits_are_those_of_the_gauge_and_of_the_counters(self) -> None:
-        rows = documented()
-        defaults = {**stated_limits(Config()), **fixed_limits()}
+        rows = {row.name: (row.number, row.cells[1] == "yes") for row in operators()}
+        defaults = {**stated_limits(Config()), **counted_limits()}
         self.assertEqual(
             {**{name: number for name, (number, _) in rows.items()}, "workers": 0}, {**defaults, "workers": 0}
         )
         texts = {
             node.value
             for path in PACKAGE.rglob("*.py")
-            if "public" not in path.relative_to(PACKAGE).parts and path.name not in ("config.py", "tap.py")
+            if "public" not in path.relative_to(PACKAGE).parts and path.name not in ("config.py", "limits.py")
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
