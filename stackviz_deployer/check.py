@@ -61,7 +61,7 @@ class Means:
     """What ``check`` asks of the parts that it may not know (tap.py knows them)."""
 
     parse_endpoint: Callable[[str], object]
-    """Raises ValueError or TypeError."""
+    """Raises ValueError or TypeError; whatever its certificate is to blame for."""
     newest_form: Callable[[], int]
     """Of the database."""
     worker_command: Sequence[str]
@@ -189,6 +189,8 @@ def _endpoint(key: str, endpoint: str, parse: Callable[[str], object], *, ours: 
         return Finding("error", key, f"{endpoint!r} is no endpoint description that works here ({error})")
     except Exception as error:  # noqa: BLE001 - keys and certificates raise what their library likes
         return Finding("error", key, f"{endpoint!r}: {error}")
+    if kind == "ssl-systemd":
+        return Finding("ok", key, f"{endpoint!r}; the socket is systemd's, the certificate can be used")
     if kind not in ("tcp", "ssl"):
         return Finding("ok", key, f"{endpoint!r}; whether it can be bound is seen at the start")
     parts = rest.replace("\\:", "\0").split(":")

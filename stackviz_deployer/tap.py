@@ -95,15 +95,15 @@ class Options(usage.Options):
 
 def _check(config: Config) -> int:
     from twisted.internet import reactor  # noqa: PLC0415 - it does not run
-    from twisted.internet.endpoints import serverFromString  # noqa: PLC0415
 
     from stackviz_deployer.check import Means, check, report  # noqa: PLC0415
     from stackviz_deployer.cpu import COMMAND  # noqa: PLC0415
     from stackviz_deployer.net.guard import AddressGuard  # noqa: PLC0415
     from stackviz_deployer.store.migrate import load as migrations  # noqa: PLC0415
+    from stackviz_deployer.web.listen import examine  # noqa: PLC0415
 
     means = Means(
-        parse_endpoint=partial(serverFromString, reactor),
+        parse_endpoint=partial(examine, reactor=reactor),
         newest_form=lambda: migrations()[-1].version,
         worker_command=COMMAND,
         refusal=AddressGuard(config.private_networks).refusal,

@@ -15,26 +15,54 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import ContextFactory
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 log = Logger()
 
+HANDED_OVER = "ssl-systemd"
+"""``ssl-systemd:domain=INET6:index=0:privateKey=...:certKey=...``, the parts of ``systemd:`` and ``ssl:``."""
+AGAIN_S = 5.0
+"""After files could not be used: until they are tried again although they look the same."""
+
+_TLS_PARTS = {"privateKey", "certKey", "extraCertChain", "dhParameters", "sslmethod"}
 _SEPARATOR = re.compile(r"(?<!\\):")
 _ESCAPED = re.compile(r"\\(.)")
 
 
 def listening(description: str, factory: IProtocolFactory, reactor: Any) -> IService:
-    """The service of a Twisted endpoint description; ``ssl:`` ones look after their files.
+    """The service of an endpoint description, Twisted's or ``HANDED_OVER``; TLS looks after its files.
 
-    Raises ValueError when it is none, or its certificate or key cannot be used; TypeError, likewise.
+    Raises ValueError when it is none, or its certificate or key cannot be used; TypeError, likewise;
+    LookupError when systemd has handed no such socket over.
     """
-    if not description.startswith("ssl:"):
+    kind = description.partition(":")[0]
+    if kind not in ("ssl", HANDED_OVER):
         return strports.service(description, factory, reactor=reactor)
     try:
-        renewing: Any = _Renewing(reactor, description)
-        return strports.service(description, factory, reactor=renewing)
+        if kind == "ssl":
+            renewing: Any = _Renewing(reactor, description)
+            return strports.service(description, factory, reactor=renewing)
+        handed, tls = _apart(description)
+        secure: Any = TLSMemoryBIOFactory(_Renewed(tls, _read(tls), reactor), False, factory)
+        return strports.service(handed, secure, reactor=reactor)
     except (OSError, SSL.Error, crypto.Error) as error:
         raise ValueError(f"its key or certificate cannot be used: {error}") from error
+
+
+def examine(description: str, reactor: Any) -> None:
+    """Raises what ``listening`` would, but for a socket that systemd has yet to hand over; opens no port."""
+    if description.partition(":")[0] == HANDED_OVER:
+        _read(_apart(description)[1])
+    else:
+        serverFromString(reactor, description)
+
+
+def _apart(description: str) -> tuple[str, str]:
+    """The ``systemd:`` description in one of ``HANDED_OVER``, and an ``ssl:`` one for its certificate."""
+    pieces = _SEPARATOR.split(description)[1:]
+    tls = [piece for piece in pieces if piece.partition("=")[0] in _TLS_PARTS]
+    return ":".join(["systemd", *(one for one in pieces if one not in tls)]), ":".join(["ssl:0", *tls])
 
 
 class _Renewing:
@@ -46,7 +74,8 @@ class _Renewing:
 
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, **more: Any) -> Any:
         """As IReactorSSL's."""
-        return self._reactor.listenSSL(port, factory, _Renewed(self._description, contextFactory), **more)
+        renewed = _Renewed(self._description, contextFactory.getContext(), self._reactor)
+        return self._reactor.listenSSL(port, factory, renewed, **more)
 
 
 class _Reading:
@@ -58,34 +87,47 @@ class _Reading:
         """As IReactorSSL's."""
         self.context = contextFactory.getContext()
 
-    @staticmethod
-    def failed(failure: Failure) -> None:
-        log.error("the new certificate cannot be used, the old one stays: {error}", error=str(failure.value))
+
+def _read(description: str) -> Any:
+    """The context that an ``ssl:`` description means.  Raises what its files are to blame for."""
+    reading, failures = _Reading(), list[Failure]()
+    serverFromString(reading, description).listen(Factory()).addErrback(failures.append)
+    for failure in failures:
+        failure.raiseException()
+    return reading.context
 
 
 class _Renewed(ContextFactory):
     """The certificate of the files as they are when a connection comes; a stat of each is all it costs."""
 
-    def __init__(self, description: str, first: Any) -> None:
+    def __init__(self, description: str, first: Any, clock: Any) -> None:
         self._description = description
         self._files = _files(description)
         self._seen = self._stamps()
-        self._context = first.getContext()
+        self._context = first
+        self._clock = clock
+        self._again_s: float | None = None
+        """When files that could not be used are tried again: the fault may have been another's."""
 
     def getContext(self) -> Any:
         """For the next connection.  Files that cannot be used (half written, say) change nothing."""
         stamps = self._stamps()
-        if stamps != self._seen:
-            self._seen = stamps
-            reading = _Reading()
+        changed = stamps != self._seen
+        if changed or (self._again_s is not None and self._clock.seconds() >= self._again_s):
+            self._seen, self._again_s = stamps, None
             try:
-                serverFromString(reading, self._description).listen(Factory()).addErrback(_Reading.failed)
-            except Exception:  # noqa: BLE001  # whatever is wrong with the files, the old certificate goes on
-                _Reading.failed(Failure())
-            if reading.context is not None:
-                self._context = reading.context
+                self._context = _read(self._description)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the old certificate goes on
+                self._again_s = self._clock.seconds() + AGAIN_S
+                if changed:
+                    self._tell(error)
+            else:
                 log.info("a new certificate: {files}", files=[str(path) for path in self._files])
         return self._context
+
+    @staticmethod
+    def _tell(error: Exception) -> None:
+        log.error("the new certificate cannot be used, the old one stays: {error}", error=str(error))
 
     def _stamps(self) -> list[tuple[int, int, int] | None]:
         return [_stamp(path) for path in self._files]

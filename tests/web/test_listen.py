@@ -3,6 +3,7 @@
 
 import datetime as dt
 import os
+import resource
 import socket
 import ssl
 from pathlib import Path
@@ -11,10 +12,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from twisted.internet import reactor
+from twisted.internet import endpoints, reactor
+from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
+from twisted.python.systemd import ListenFDs
+from twisted.trial.unittest import SynchronousTestCase
 
-from stackviz_deployer.web.listen import listening
+from stackviz_deployer.web import listen
+from stackviz_deployer.web.listen import AGAIN_S, listening
 from tests.daemon import free_port
 from tests.web.door import Client, SocketCase, split
 from tests.web.fakes import UUID, an_artifact
@@ -35,6 +40,7 @@ def write_certificate(folder: Path, number: int) -> bytes:
         .serial_number(number)
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -175,3 +181,59 @@ class TLSTests(SocketCase):
         self.assertRaises(ValueError, listening, self.description(), self.house.site, reactor)
         (self.folder / "key.pem").write_bytes(b"nonsense")
         self.assertRaises(ValueError, listening, self.description(), self.house.site, reactor)
+
+
+class HandedOverTests(TLSTests):
+    """All of it over a socket that somebody else has opened, as systemd hands it over."""
+
+    listener: socket.socket | None = None
+
+    def description(self) -> str:
+        if self.listener is None:
+            self.listener = socket.create_server(("127.0.0.1", self.tls))
+            self.addCleanup(self.listener.close)
+        self.patch(endpoints._SystemdParser, "_sddaemon", ListenFDs([os.dup(self.listener.fileno())]))
+        files = f"privateKey={self.folder}/key.pem:certKey={self.folder}/cert.pem"
+        return f"ssl-systemd:domain=INET:index=0:{files}"
+
+    def test_none_came(self) -> None:
+        description = self.description()
+        self.patch(endpoints._SystemdParser, "_sddaemon", ListenFDs([]))
+        self.assertRaises(LookupError, listening, description, self.house.site, reactor)
+
+    def test_examined(self) -> None:
+        """The certificate alone, for the socket comes with the start."""
+        description = self.description()
+        self.patch(endpoints._SystemdParser, "_sddaemon", ListenFDs([]))
+        listen.examine(description, reactor)
+        (self.folder / "key.pem").unlink()
+        self.assertRaises(FileNotFoundError, listen.examine, description, reactor)
+
+
+class PassingFaultTests(SynchronousTestCase):
+    def test_no_file_can_be_opened(self) -> None:
+        """What is renewed just then is read later, though its files look the same."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        write_certificate(folder, 1)
+        description = f"ssl:0:privateKey={folder}/key.pem:certKey={folder}/cert.pem"
+        clock = Clock()
+        first = listen._read(description)
+        renewed = listen._Renewed(description, first, clock)
+        write_certificate(folder, 2)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        self.assertIs(renewed.getContext(), first)
+        clock.advance(AGAIN_S)
+        self.assertIs(renewed.getContext(), first)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        clock.advance(AGAIN_S - 0.1)
+        self.assertIs(renewed.getContext(), first)
+        clock.advance(0.1)
+        second = renewed.getContext()
+        self.assertIsNot(second, first)
+        clock.advance(AGAIN_S)
+        self.assertIs(renewed.getContext(), second)
