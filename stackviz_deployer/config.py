@@ -97,6 +97,8 @@ class Config:
     connections: Connections = Factory(Connections)
     admin_token_file: Path | None = None
     """Who knows what is in it may delete and pin tasks; see ``admin_token``."""
+    role: Literal["all", "web", "worker"] = "all"
+    """What this node does: ``web`` serves and works on no task, ``worker`` serves ``/health`` alone."""
     blobs: Directory = Factory(Directory)
     """Where the sites' data and what people send lie."""
 
@@ -212,12 +214,16 @@ def _stackviz(key: str, value: object) -> str:
     return text
 
 
-def _access_log(key: str, value: object) -> str:
-    if value is False:  # what YAML makes of a bare "off"
-        return "off"
-    if value not in ("off", "routes", "full"):
-        raise ConfigError(f"{key}: one of off, routes and full is needed, not {value!r}")
-    return str(value)
+def _word(*words: str) -> Callable[[str, Any], str]:
+    def reader(key: str, value: object) -> str:
+        text = "off" if value is False else value  # what YAML makes of a bare "off"
+        if text not in words:
+            raise ConfigError(
+                f"{key}: one of {', '.join(words[:-1])} and {words[-1]} is needed, not {value!r}"
+            )
+        return str(text)
+
+    return reader
 
 
 def _gerrit(key: str, value: object) -> GerritServer:
@@ -362,7 +368,7 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "scrapes": read.count,
     "limits": _limits,
     "metrics": read.text,
-    "access_log": _access_log,
+    "access_log": _word("off", "routes", "full"),
     "retention": _retention,
     "hosts": lambda key, value: read.many(key, value, _name),
     "cors": lambda key, value: read.many(key, value, _origin),
@@ -370,5 +376,6 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "rates": _rates,
     "connections": _connections,
     "admin_token_file": read.path,
+    "role": _word("all", "web", "worker"),
     "blobs": blobs,
 }

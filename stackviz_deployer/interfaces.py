@@ -262,7 +262,7 @@ class Bus(Protocol):
         """
 
     def health(self) -> Mapping[str, Any]:
-        """``queued``: how many tasks wait; ``reasons``: what is wrong, sentences."""
+        """``queued``: how many tasks wait; ``notes``: what is wrong and keeps no task from coming in."""
 
 
 class Intake(Protocol):

@@ -50,6 +50,7 @@ class Options(usage.Options):
             None,
             f"Job Builder's YAML, to name consoles' scripts (default: $JJB_YAML_PATH, else ./{DEFAULT_JJB})",
         ],
+        ["role", None, None, "What this node does: web, worker, or all of it (default: all)"],
     ]
     optFlags = [  # noqa: RUF012 - likewise
         [
@@ -84,6 +85,7 @@ class Options(usage.Options):
             "state_dir": self["state-dir"],
             "stackviz": self["stackviz"],
             "jjb_yaml_path": self["jjb-yaml-path"],
+            "role": self["role"],
         }
         try:
             self.config = load(self["config"], given, os.environ)
@@ -236,16 +238,18 @@ def build(config: Config, reactor: Any) -> IService:
     )
     bus = LocalBus(store, disk.check)
     epilogue = Epilogue(uploads, meters)
-    executor = Executor(
-        bus=bus,
-        store=store,
-        pipeline=pipeline,
-        clock=reactor,
-        scrapes=config.scrapes,
-        epilogue=epilogue,
-        settled=blobs.settled,
-        meters=meters,
-    )
+    executor = None
+    if config.role != "web":
+        executor = Executor(
+            bus=bus,
+            store=store,
+            pipeline=pipeline,
+            clock=reactor,
+            scrapes=config.scrapes,
+            epilogue=epilogue,
+            settled=blobs.settled,
+            meters=meters,
+        )
     queue = JobQueue(
         bus=bus,
         store=store,
@@ -268,6 +272,7 @@ def build(config: Config, reactor: Any) -> IService:
         throttle=throttle,
         clock=reactor,
         meters=meters,
+        serves=config.role != "worker",
     )
 
     def probe() -> Mapping[str, Any]:
@@ -278,7 +283,10 @@ def build(config: Config, reactor: Any) -> IService:
             "disk": disk.health(),
             "descriptors": descriptors.health(),
         }
-        return {**parts, "reasons": [reason for part in parts.values() for reason in part["reasons"]]}
+        told = {
+            key: [one for part in parts.values() for one in part.get(key, ())] for key in ("reasons", "notes")
+        }
+        return {**parts, **told}
 
     token = admin_token(config.admin_token_file, os.environ)
     admin = None
@@ -305,6 +313,7 @@ def build(config: Config, reactor: Any) -> IService:
         admin=admin,
         tasks=queue,
         reception=reception,
+        health_alone=config.role == "worker",
         public=packaged_public(),
         stackviz=config.stackviz,
         reactor=reactor,
@@ -330,7 +339,7 @@ def build(config: Config, reactor: Any) -> IService:
         sweeper,
         disk,
         queue,
-        executor,
+        *([] if executor is None else [executor]),
     ):
         daemon.addService(child)
     if config.metrics is not None:

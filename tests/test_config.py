@@ -74,6 +74,15 @@ class LoadTests(SynchronousTestCase):
             Retention(days=0.5, bytes=1 << 30),
         )
 
+    def test_role(self) -> None:
+        self.assertEqual(load(None, {}, {}, cwd=CWD).role, "all")
+        self.assertEqual(self.load_text("role: worker").role, "worker")
+        path = Path(self.mktemp())
+        path.write_text("role: worker", encoding="utf-8")
+        self.assertEqual(load(str(path), {"role": "web"}, {}, cwd=CWD).role, "web")
+        for text in ("role: both", "role: [web]", "role: true"):
+            self.assertIn("all, web and worker", self.refused(text))
+
     def test_blobs(self) -> None:
         self.assertEqual(load(None, {}, {}, cwd=CWD).blobs, Directory(path=None))
         for text in ("blobs: {path: /srv/blobs}", "blobs: {kind: files, path: /srv/blobs}"):

@@ -292,8 +292,8 @@ class RedisBus(Service):
     def health(self) -> Mapping[str, Any]:
         """See interfaces.Bus; and ``node``, this one's name."""
         away = {link.trouble for link in self._links if link.trouble is not None}
-        reasons = [f"{one}; tasks wait in the database until it can" for one in sorted(away)]
-        return {"node": self._node, "queued": self._queued, "reasons": [*reasons, *self._trouble.values()]}
+        notes = [f"{one}; tasks wait in the database until it can" for one in sorted(away)]
+        return {"node": self._node, "queued": self._queued, "notes": [*notes, *self._trouble.values()]}
 
     # what goes on by itself
 

@@ -104,7 +104,7 @@ class LocalBus:
 
     def health(self) -> Mapping[str, Any]:
         """See interfaces.Bus."""
-        return {"queued": self._queued, "reasons": []}
+        return {"queued": self._queued, "notes": []}
 
     def _ring(self) -> None:
         """Let ``take`` look again."""

@@ -203,12 +203,12 @@ class JobQueue(Service):
         return self._watchers.add(task_id, changed)
 
     def health(self) -> Mapping[str, Any]:
-        """``queued``, ``running``, ``limit`` and ``reasons`` (sentences; empty when all is well)."""
+        """``queued``, ``running``, ``limit``; ``reasons`` and ``notes``, sentences: none when all is well."""
         bus = self._bus.health()
         executor: Mapping[str, Any] = {"running": 0, "reasons": ()}
         if self._executor is not None:
             executor = self._executor.health()
-        reasons = [*self._stubborn.reasons, *executor["reasons"], *bus["reasons"]]
+        reasons = [*self._stubborn.reasons, *executor["reasons"]]
         if bus["queued"] >= self._limits.queue:
             reasons.append("the queue is full")
         return {**bus, **executor, "limit": self._limits.queue, "reasons": reasons}

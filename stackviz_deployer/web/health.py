@@ -15,7 +15,11 @@ from stackviz_deployer.web.documents import answer
 from stackviz_deployer.web.errors import fail
 
 Probe = Callable[[], Mapping[str, Any]]
-"""Facts as JSON values, at once and without waiting; a non-empty ``reasons`` (sentences) means degraded."""
+"""Facts as JSON values, at once and without waiting.
+
+A non-empty ``reasons`` (sentences) means degraded; so does ``notes``, of what does not keep requests from
+being served, nor work from being taken.
+"""
 
 
 _FORWARDED = (b"X-Forwarded-For", b"Forwarded", b"Via")
@@ -67,7 +71,7 @@ class Health:
         return answer(request, {"status": "ok"})
 
     def _report(self, request: Request, facts: dict[str, Any], **more: str) -> bytes:
-        reasons = [str(reason) for reason in facts.pop("reasons", ())]
+        reasons = [str(reason) for key in ("reasons", "notes") for reason in facts.pop(key, ())]
         report: dict[str, Any] = {"status": "degraded" if reasons else "ok"}
         if _from_here(request):
             report |= {"reasons": reasons, **more, **facts}

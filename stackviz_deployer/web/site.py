@@ -86,6 +86,20 @@ class Root(Resource):
         return public_page(self._public, [path, *rest])
 
 
+class HealthAlone(Resource):
+    """What a node answers that only works on tasks."""
+
+    def __init__(self, health: Health) -> None:
+        super().__init__()
+        self._health = health.app.resource()
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        if path != b"health":
+            return ErrorPage(NotFoundError("this node works on tasks; other nodes serve pages and the API"))
+        request.prepath, request.postpath = [], [path, *(request.postpath or [])]
+        return _if_text(self._health, request)
+
+
 def _if_text(resource: IResource, request: Request) -> IResource:
     """``resource``, unless the path is not UTF-8 (Klein would log a traceback for each such request)."""
     try:
@@ -215,6 +229,7 @@ def make_site(
     health: Health,
     tasks: Tasks,
     reception: Reception,
+    health_alone: bool = False,
     admin: AdminApi | None = None,
     public: Path,
     stackviz: str | None,
@@ -233,7 +248,7 @@ def make_site(
     ``public`` is the directory of our pages (``static.packaged_public()``).  ``stackviz`` is
     a StackViz build directory, the ``http://`` address of its dev server, or None for the
     built-in viewer; ``admin``: None = there are no such calls.  ``agent`` asks the dev server
-    (default: one of the reactor's own).
+    (default: one of the reactor's own).  ``health_alone``: nothing else is served.
     Raises ConfigError when a directory cannot be used.
     """
     pages = StaticTree.load(public)
@@ -244,13 +259,10 @@ def make_site(
         viewer = StackvizProxy(stackviz, agent or _agent(reactor), reactor)
     else:
         viewer = StackvizBuild(StaticTree.load(Path(stackviz)))
-    root = Root(
-        api=api,
-        admin=admin,
-        health=health,
-        sites=Sites(tasks=tasks, public=pages, viewer=viewer),
-        public=pages,
-    )
+    root: Resource = HealthAlone(health)
+    if not health_alone:
+        sites = Sites(tasks=tasks, public=pages, viewer=viewer)
+        root = Root(api=api, admin=admin, health=health, sites=sites, public=pages)
     return DeployerSite(
         root,
         reception=reception,

@@ -45,7 +45,10 @@ class Reception:
         throttle: Throttle,
         clock: IReactorTime,
         meters: Meters,
+        serves: bool = True,
     ) -> None:
+        """``serves``: whether this node takes uploads at all."""
+        self._serves = serves
         self._uploads = uploads
         self._clients = clients
         self._throttle = throttle
@@ -53,10 +56,9 @@ class Reception:
         self.coming = Coming(clock, meters)
         self.max_bytes = upload_bytes
 
-    @staticmethod
-    def addressed(method: bytes, path: bytes) -> bool:
+    def addressed(self, method: bytes, path: bytes) -> bool:
         """Whether a request's line asks for an upload."""
-        return method == b"POST" and path.rstrip(b"/") == PATH
+        return self._serves and method == b"POST" and path.rstrip(b"/") == PATH
 
     def begin(
         self,

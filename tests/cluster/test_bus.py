@@ -253,14 +253,15 @@ class TroubleTests(ClusterTestCase):
         running = (await self.submit(node)).task.id
         await until(lambda: node.runs(running))
         self.server.kill()
-        await until(lambda: "tasks wait in the database" in " ".join(node.queue.health()["reasons"]))
+        await until(lambda: "tasks wait in the database" in " ".join(node.queue.health()["notes"]))
+        self.assertEqual(node.queue.health()["reasons"], [])
         waiting = (await self.submit(node, 2)).task.id
         node.finish(running)
         await until(lambda: self.state(running) is TaskState.FINISHED, "an end without Redis")
         self.assertEqual(self.state(waiting), TaskState.QUEUED)
         self.server.start()
         await until(lambda: node.runs(waiting), "the one that waited")
-        await until(lambda: node.queue.health()["reasons"] == [])
+        await until(lambda: node.queue.health()["notes"] == [])
         node.finish(waiting)
         await until(lambda: self.state(waiting) is TaskState.FINISHED)
         await self.settled()

@@ -132,6 +132,7 @@ class House:
             throttle=throttle,
             clock=limits_clock,
             meters=self.meters,
+            serves=not more.get("health_alone", False),
         )
         self.api = api = Api(
             lookup=self.lookup,
