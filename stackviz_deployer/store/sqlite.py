@@ -34,6 +34,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS = 4
+READER_CACHE_KIB = 512
+"""Of each reader: pages that the system's page cache holds as well (SQLite's default: 2,000 KiB)."""
 LOCKED_S = 0.1
 """For which a write waits for a lock that the one before did not get."""
 
@@ -204,6 +206,7 @@ def _open_writer(connection: sqlite3.Connection) -> None:
 
 def _open_reader(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
 
 
 def _check(connection: sqlite3.Connection) -> None:

@@ -18,11 +18,11 @@ from attrs import define, field
 
 from stackviz_deployer.model import Artifact, ArtifactId, TaskId
 
-MOST_BYTES = 32 << 20
+MOST_BYTES = 16 << 20
 """Of all kept answers, those included that are let go of and still on their way to somebody."""
 MOST_BODY = 1 << 20
 """Of one; a larger one is read from the disk each time."""
-MOST_ARTIFACTS = 4096
+MOST_ARTIFACTS = 1024
 _OVERHEAD = 2048
 """About what an answer takes besides its body."""
 
