@@ -31,6 +31,10 @@ class Elapsed:
         self._elapsed_s = elapsed_s
         self._offset_ms = day_ms() - int(elapsed_s() * 1000)
 
+    def begin(self, day_ms: int) -> None:
+        """Go on from this time of day, which is another machine's."""
+        self._offset_ms = day_ms - int(self._elapsed_s() * 1000)
+
     def at_least(self, floor_ms: int) -> None:
         """Go on from here if it is later, as when the clock was ahead while an earlier process ran."""
         self._offset_ms += max(floor_ms - self.now_ms(), 0)

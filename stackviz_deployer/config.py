@@ -20,6 +20,7 @@ import yaml
 from attrs import Factory, frozen
 
 from stackviz_deployer import readers as read
+from stackviz_deployer import shared_servers
 from stackviz_deployer.blob_place import beside, blobs
 from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.model import (
@@ -27,7 +28,9 @@ from stackviz_deployer.model import (
     Directory,
     GerritServer,
     Limits,
+    MysqlServer,
     Rates,
+    RedisServer,
     Retention,
     ZuulServer,
 )
@@ -101,6 +104,10 @@ class Config:
     """What this node does: ``web`` serves and works on no task, ``worker`` serves ``/health`` alone."""
     blobs: Directory = Factory(Directory)
     """Where the sites' data and what people send lie."""
+    database: MysqlServer | None = None
+    """The server that several nodes keep their tasks in; None = SQLite in ``state_dir``."""
+    redis: RedisServer | None = None
+    """The server through which they share out the work; with ``database``, and never without it."""
 
 
 def load(
@@ -131,12 +138,30 @@ def load(
             values[key] = base / values[key].expanduser()
     if "blobs" in values:
         values["blobs"] = beside(values["blobs"], base)
+    for key, of_url in (("database", shared_servers.database), ("redis", shared_servers.redis)):
+        if key in values:
+            server = of_url(key, values[key], environ)
+            if server.ssl_ca is not None:
+                server = attrs.evolve(server, ssl_ca=str(base / Path(server.ssl_ca).expanduser()))
+            values[key] = server
     if "jjb_yaml_path" not in values and (base / DEFAULT_JJB).is_dir():
         values["jjb_yaml_path"] = base / DEFAULT_JJB
     config = Config(**values)
+    _check_shared(config)
     if config.stackviz is not None and not config.stackviz.startswith("http:"):
         config = attrs.evolve(config, stackviz=str(base / Path(config.stackviz).expanduser()))
     return config
+
+
+def _check_shared(config: Config) -> None:
+    if (config.database is None) is not (config.redis is None):
+        missing, given = ("redis", "database") if config.redis is None else ("database", "redis")
+        raise ConfigError(f"{missing}: is needed with {given!r}; a single node needs neither")
+    if config.database is not None and config.blobs == Directory():
+        raise ConfigError(
+            "blobs: nodes that share a database need a common place for its sites' data, e.g."
+            " {kind: files, path: /mnt/shared}"
+        )
 
 
 def admin_token(path: Path | None, environ: Mapping[str, str]) -> str | None:
@@ -168,6 +193,8 @@ def stated_limits(config: Config) -> dict[str, float]:
     """Every configured number that bounds something, by the name of its key (``limits.queue``)."""
     found: dict[str, float] = {}
     for name, value in attrs.asdict(config, recurse=False).items():
+        if isinstance(value, MysqlServer | RedisServer):
+            continue
         if attrs.has(type(value)):
             value = attrs.asdict(value, recurse=False)  # noqa: PLW2901 - the same, as a mapping
         numbers = value.items() if isinstance(value, Mapping) else [("", value)]
@@ -378,4 +405,6 @@ _KEYS: dict[str, Callable[[str, Any], Any]] = {
     "admin_token_file": read.path,
     "role": _word("all", "web", "worker"),
     "blobs": blobs,
+    "database": read.text,
+    "redis": read.text,
 }

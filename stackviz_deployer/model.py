@@ -300,6 +300,29 @@ class MysqlServer:
 
 
 @frozen(kw_only=True)
+class RedisServer:
+    """A Redis server that several nodes share."""
+
+    host: str = "localhost"
+    port: int = 6379
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    db: int = 0
+    tls: bool = False
+    """Whether to encrypt; then the server's certificate must be good for ``host``."""
+    ssl_ca: str | None = None
+    """Path of the certificates that are believed; None: the machine's."""
+    prefix: str = "stackviz:"
+    """Of all our keys and channels."""
+
+    @property
+    def where(self) -> str:
+        """For messages: without the password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
+
+
+@frozen(kw_only=True)
 class Limits:
     """What a task may cost; config.py reads them, defaults as documented there."""
 

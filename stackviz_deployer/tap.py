@@ -138,7 +138,6 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.jobs.admin import Administration  # noqa: PLC0415
     from stackviz_deployer.jobs.epilogue import Epilogue  # noqa: PLC0415
     from stackviz_deployer.jobs.executor import Executor  # noqa: PLC0415
-    from stackviz_deployer.jobs.local import LocalBus  # noqa: PLC0415
     from stackviz_deployer.jobs.pipeline import Pipeline  # noqa: PLC0415
     from stackviz_deployer.jobs.queue import JobQueue  # noqa: PLC0415
     from stackviz_deployer.jobs.sweeper import SHARED_TIDY_S, TIDY_S, Sweeper  # noqa: PLC0415
@@ -152,9 +151,9 @@ def build(config: Config, reactor: Any) -> IService:
     from stackviz_deployer.net.own import is_own_endpoint  # noqa: PLC0415
     from stackviz_deployer.scrapers import SCRAPERS  # noqa: PLC0415
     from stackviz_deployer.service import Staged  # noqa: PLC0415
-    from stackviz_deployer.store.retention import SqlRetention, newest_use  # noqa: PLC0415
-    from stackviz_deployer.store.sqlite import SqliteDatabase  # noqa: PLC0415
+    from stackviz_deployer.store.retention import SqlRetention  # noqa: PLC0415
     from stackviz_deployer.store.task_store import SqlTaskStore  # noqa: PLC0415
+    from stackviz_deployer.task_place import shared_out, task_database  # noqa: PLC0415
     from stackviz_deployer.web.admin import AdminApi  # noqa: PLC0415
     from stackviz_deployer.web.api import Api  # noqa: PLC0415
     from stackviz_deployer.web.blobs import FileThreads  # noqa: PLC0415
@@ -173,17 +172,19 @@ def build(config: Config, reactor: Any) -> IService:
     lag = LagProbe(reactor, meters)
     ages = Elapsed()
     descriptors = DescriptorWatch(reactor)
-    database = SqliteDatabase(
-        config.state_dir / "stackviz.sqlite3",
-        reactor,
-        opened=lambda opened: ages.resume(newest_use(opened), _alive_ms(config.state_dir)),
-    )
+    database = task_database(config, reactor, ages)
     store = SqlTaskStore(database, now_ms, ages.now_ms)
     threads, writing = FileThreads(reactor), FileThreads(reactor, threads=2)
     data = data_place(config, database, writing.run, reactor)
     blobs, uploads, disk = data.blobs, data.uploads, data.disk
     kept = Kept()
-    rows = SqlRetention(database, ages.now_ms, kept)
+    tasks = shared_out(config, reactor, store=store, kept=kept, writable=disk.check)
+    rows = SqlRetention(
+        database,
+        ages.now_ms,
+        tasks.copies,
+        agreed=None if config.database is None else ages.at_least,
+    )
     sweeper = Sweeper(
         rows=rows,
         files=blobs,
@@ -236,7 +237,7 @@ def build(config: Config, reactor: Any) -> IService:
         jjb_cache_dir=config.state_dir / "cache" / "jjb",
         meters=meters,
     )
-    bus = LocalBus(store, disk.check)
+    bus = tasks.bus
     epilogue = Epilogue(uploads, meters)
     executor = None
     if config.role != "web":
@@ -338,6 +339,7 @@ def build(config: Config, reactor: Any) -> IService:
         uploads,
         sweeper,
         disk,
+        *tasks.services,
         queue,
         *([] if executor is None else [executor]),
     ):
@@ -395,14 +397,6 @@ def _gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str
         "sites_expired": lambda: health()["sites"]["expired"],
         "degraded": lambda: len(health()["reasons"]),
     }
-
-
-def _alive_ms(state_dir: Path) -> int:
-    """When a daemon last worked here: its probe of the disk leaves a trace every few seconds."""
-    try:
-        return (state_dir / "tmp").stat().st_mtime_ns // 1_000_000
-    except OSError:
-        return 0
 
 
 class _Closing(Service):

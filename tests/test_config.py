@@ -8,13 +8,23 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer import readers
-from stackviz_deployer.config import Config, load
+from stackviz_deployer.config import Config, load, stated_limits
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import Connections, Directory, Limits, Rates, Retention, ZuulServer
+from stackviz_deployer.model import (
+    Connections,
+    Directory,
+    Limits,
+    MysqlServer,
+    Rates,
+    RedisServer,
+    Retention,
+    ZuulServer,
+)
 from stackviz_deployer.net.hosts import AllowedHosts
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "etc" / "stackviz-deployer.yaml"
 CWD = Path("/somewhere")
+SHARED = "blobs: {path: /mnt/shared}\n"
 
 
 class LoadTests(SynchronousTestCase):
@@ -82,6 +92,104 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(load(str(path), {"role": "web"}, {}, cwd=CWD).role, "web")
         for text in ("role: both", "role: [web]", "role: true"):
             self.assertIn("all, web and worker", self.refused(text))
+
+    def test_shared_servers(self) -> None:
+        config = self.load_text(
+            "database: mysql://us%40er:p%40ss%2F%C3%B6@[2001:db8::1]:3307/na%20me?ssl_ca=/ca.pem\n"
+            "redis: rediss://who:s%3Acret@redis.example:6380/3?prefix=sv.&ssl_ca=/other.pem\n"
+            "blobs: {path: /mnt/shared}\n"
+        )
+        self.assertEqual(
+            config.database,
+            MysqlServer(
+                host="2001:db8::1",
+                port=3307,
+                user="us@er",
+                password="p@ss/\xf6",
+                name="na me",
+                tls=True,
+                ssl_ca="/ca.pem",
+            ),
+        )
+        self.assertEqual(
+            config.redis,
+            RedisServer(
+                host="redis.example",
+                port=6380,
+                username="who",
+                password="s:cret",
+                db=3,
+                tls=True,
+                ssl_ca="/other.pem",
+                prefix="sv.",
+            ),
+        )
+        for secret in ("p@ss", "s:cret", "s%3A"):
+            self.assertNotIn(secret, repr(config))
+            self.assertNotIn(secret, config.database.where + config.redis.where)
+        self.assertFalse([name for name in stated_limits(config) if name.startswith(("database", "redis"))])
+
+    def test_plain_shared_servers(self) -> None:
+        config = self.load_text(f"{SHARED}database: mysql://db/sv\nredis: redis://redis")
+        self.assertEqual(
+            config.database, MysqlServer(host="db", user="stackviz", password="", name="sv", tls=False)
+        )
+        self.assertEqual(config.redis, RedisServer(host="redis"))
+        tls = self.load_text(f"{SHARED}database: mysql://db/sv?ssl=true\nredis: redis://redis").database
+        self.assertEqual((tls.tls, tls.ssl_ca), (True, None))
+
+    def test_the_originals_variables(self) -> None:
+        text = f"{SHARED}database: mysql\nredis: env\n"
+        config = self.load_text(text)
+        self.assertEqual((config.database, config.redis), (MysqlServer(), RedisServer()))
+        self.assertEqual(
+            config.database,
+            MysqlServer(host="localhost", port=3306, user="stackviz", password="stackviz", name="stackviz"),
+        )
+        config = self.load_text(
+            text,
+            MYSQL_ENV_MYSQL_USER="u",
+            MYSQL_ENV_MYSQL_PASSWORD="p",
+            MYSQL_ENV_MYSQL_DATABASE="d",
+            MYSQL_PORT_3306_TCP_ADDR="10.0.0.1",
+            MYSQL_PORT_3306_TCP_PORT="3307",
+            REDIS_PORT_6379_TCP_ADDR="10.0.0.2",
+            REDIS_PORT_6379_TCP_PORT="6380",
+        )
+        self.assertEqual(
+            config.database, MysqlServer(host="10.0.0.1", port=3307, user="u", password="p", name="d")
+        )
+        self.assertEqual(config.redis, RedisServer(host="10.0.0.2", port=6380))
+        error = self.assertRaises(ConfigError, self.load_text, text, REDIS_PORT_6379_TCP_PORT="tcp://x")
+        self.assertIn("REDIS_PORT_6379_TCP_PORT", error.message)
+
+    def test_refused_shared_servers(self) -> None:
+        """With the key's name, and without the password."""
+        mysql, redis = "mysql://u:geheim@db/sv", "redis://:geheim@redis"
+        for text, word in (
+            (f"database: {mysql}", "redis"),
+            (f"redis: {redis}", "database"),
+            (f"database: {mysql}\nredis: {redis}", "blobs"),
+            ("database: 7", "database"),
+            ("database: postgres://u:geheim@db/sv", "database"),
+            ("database: mysql://u:geheim@db", "database"),
+            ("database: mysql://u:geheim@db/", "database"),
+            ("database: mysql://u:geheim@/sv", "database"),
+            ("database: mysql://u:geheim@db:x/sv", "database"),
+            ("database: mysql://u:geheim@db:70000/sv", "database"),
+            ("database: mysql://u:geh#eim@db/sv", "database"),
+            (f"database: {mysql}?ssl=perhaps", "perhaps"),
+            (f"database: {mysql}?sslca=/x", "'sslca'"),
+            (f"database: {mysql}?ssl=false&ssl_ca=/x", "ssl_ca"),
+            ("redis: http://:geheim@redis", "redis"),
+            (f"redis: {redis}/name", "redis"),
+            (f"redis: {redis}/0?prefix=a%20b", "prefix"),
+            (f"redis: {redis}/0?ssl_ca=/x", "ssl_ca"),
+        ):
+            with self.subTest(text):
+                refused = self.refused(text)
+                self.assertIn(word, refused)
+                self.assertNotIn("geh", refused)
 
     def test_blobs(self) -> None:
         self.assertEqual(load(None, {}, {}, cwd=CWD).blobs, Directory(path=None))

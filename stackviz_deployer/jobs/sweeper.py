@@ -4,14 +4,14 @@
 Every minute: what was looked at is noted, and what nobody looked at for long, or what is too
 much, expires, the least recently used first.  At start and daily: what a kill left is
 removed, sites whose data is gone expire, and old rows are forgotten.  All in batches, each a
-short transaction and one trip to a thread.
+short transaction and one trip to a thread.  Of nodes that share a database one is at it at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -48,6 +48,8 @@ _DAY_MS = 86_400_000
 class KeptRows(Protocol):
     """What is used of store.retention.SqlRetention."""
 
+    def turn(self) -> AbstractAsyncContextManager[bool]: ...
+    async def agree(self) -> None: ...
     async def note_uses(self, task_ids: Iterable[TaskId]) -> None: ...
     async def blob_hashes(self) -> frozenset[BlobHash]: ...
     async def blob_bytes(self) -> int: ...
@@ -109,6 +111,7 @@ class Sweeper(Service):
         self._loop: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
         self._used: set[TaskId] = set()
+        self._tidied_s: float | None = None
         self._trouble: dict[str, str] = {}
         self._suspicion: str | None = None
         """Why it is not believed that data is lost."""
@@ -168,18 +171,24 @@ class Sweeper(Service):
     # the loop
 
     async def _run(self) -> None:
-        tidied_s: float | None = None
         while self.running:
-            if tidied_s is None or self._clock.seconds() - tidied_s >= self._tidy_s:
-                await self._try("tidying up", self._tidy)
-                tidied_s = self._clock.seconds()
+            await self._try("keeping the nodes' time", self._rows.agree)
             await self._try("noting uses", self._flush)
-            await self._try("expiring sites", self._expire)
+            await self._try("taking turns", self._take_turn)
             if not self.running:
                 break
             self._pause = deferLater(self._clock, EXPIRE_S)
             with suppress(CancelledError):
                 await self._pause
+
+    async def _take_turn(self) -> None:
+        async with self._rows.turn() as ours:
+            if not ours:  # another node is at it
+                return
+            if self._tidied_s is None or self._clock.seconds() - self._tidied_s >= self._tidy_s:
+                await self._try("tidying up", self._tidy)
+                self._tidied_s = self._clock.seconds()
+            await self._try("expiring sites", self._expire)
 
     async def _try(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -10,6 +10,7 @@ a row without its blob.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -47,6 +48,17 @@ def note_uses(txn: Cursor, task_ids: Iterable[TaskId], now_ms: int) -> None:
 def newest_use(txn: Cursor) -> int:
     """When a site was last used, in milliseconds; 0 without one."""
     return int(txn.execute("SELECT MAX(disposable_ms) FROM tasks").fetchone()[0] or 0)
+
+
+def server_ms(txn: Cursor) -> int:
+    """A shared server's time of day, in milliseconds UTC."""
+    return int(txn.execute("SELECT UNIX_TIMESTAMP(NOW(3)) * 1000").fetchone()[0])
+
+
+def agree(txn: Cursor, now_ms: int) -> int:
+    """How late it is for all nodes of a shared database: as late as for the one whose clock is ahead."""
+    txn.execute("UPDATE marks SET value = ? WHERE name = 'age_ms' AND value < ?", (now_ms, now_ms))
+    return int(txn.execute("SELECT value FROM marks WHERE name = 'age_ms'").fetchone()[0])
 
 
 def blob_bytes(txn: Cursor) -> int:
@@ -193,15 +205,33 @@ class SqlRetention:
 
     ``clock`` gives the time in milliseconds; one that is never set back or forward while it runs.
 
-    ``copies`` hears of each task that ends here, before whoever ended it does.
+    ``copies`` hears of each task that ends here, before whoever ended it does.  ``agreed``, of a database
+    that several nodes share, is told how late it is by their clocks.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], int], copies: Copies | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], int],
+        copies: Copies | None = None,
+        *,
+        agreed: Callable[[int], None] | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._copies = copies
+        self._agreed = agreed
         self._ends = InFlight()
         self._ends.open()
+
+    def turn(self) -> AbstractAsyncContextManager[bool]:
+        """Whether this node may expire and tidy up until the context ends; no other may meanwhile."""
+        return self._database.turn("keeping")
+
+    async def agree(self) -> None:
+        """Let no node's clock be behind another's."""
+        if self._agreed is not None:
+            self._agreed(await self._database.write(agree, self._clock()))
 
     async def note_uses(self, task_ids: Iterable[TaskId]) -> None:
         """See ``note_uses``."""
