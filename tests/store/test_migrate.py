@@ -161,7 +161,7 @@ class LoadTests(StoreTestCase):
             directory.mkdir()
             for name in (*names, "README", "0009_editor.sql~"):
                 (directory / name).touch()
-            error = self.assertRaises(StoreError, load, directory)
+            error = self.assertRaises(StoreError, load, "sqlite", directory)
             self.assertIn("install stackviz-deployer again", error.message)
 
     def test_statements(self) -> None:
