@@ -22,6 +22,6 @@ export function goQuery(location) {
 
 /** @param {string} query */
 export function goPath(query) {
-  const pieces = /^https?:\/\//i.test(query) ? query : encodeURIComponent(query).replace(/%(2F|2C|3A|40)/g, decodeURIComponent);
+  const pieces = /^https?:\/\//i.test(query) ? query : encodeURIComponent(query.toWellFormed()).replace(/%(2F|2C|3A|40)/g, decodeURIComponent);
   return PREFIX + pieces;
 }

@@ -110,9 +110,9 @@ export function formatState(state) {
 /** A list that is meant to be empty. */
 const NONE = ",";
 
-/** @param {string} text */
+/** Half of a pair of units, which an input field can hold, has no form in an address. @param {string} text */
 function encode(text) {
-  return encodeURIComponent(text).replace(/%20/g, "+").replace(/%2C/g, ",").replace(/%2F/g, "/").replace(/%3A/g, ":");
+  return encodeURIComponent(text.toWellFormed()).replace(/%20/g, "+").replace(/%2C/g, ",").replace(/%2F/g, "/").replace(/%3A/g, ":");
 }
 
 /** A comma inside an entry is written as %2C once more. @param {readonly string[]} entries */
