@@ -15,8 +15,9 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from fcntl import LOCK_NB, LOCK_SH, LOCK_UN, flock
+from ipaddress import ip_address
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -40,8 +41,8 @@ LOW_BYTES = 1 << 30
 """Free room below which a warning is due."""
 
 Verdict = Literal["ok", "warning", "error"]
-Refusal = Callable[[str], str | None]
-"""Why the daemon would not connect to a numeric address; None when it would."""
+Refusal = Callable[[str, int], str | None]
+"""What speaks against a connection to a numeric address and port, in words; None when nothing does."""
 
 
 @frozen
@@ -66,8 +67,10 @@ class Means:
     """Of the database."""
     worker_command: Sequence[str]
     """Starts a parser process."""
-    refusal: Refusal
+    refusal: Callable[[str], str | None]
     """The guard's, for addresses of other servers."""
+    is_among: Callable[[Sequence[tuple[str, int]], str, int], bool]
+    """Whether who connects to an address and port comes to one of the first ones."""
 
 
 def check(config: Config, means: Means) -> Iterator[Finding]:
@@ -94,7 +97,17 @@ def check(config: Config, means: Means) -> Iterator[Finding]:
     if config.jjb_yaml_path is not None:
         yield _jjb(config.jjb_yaml_path)
     yield _worker([*means.worker_command, str(config.limits.memory_bytes), "0", str(os.getpid())])
-    yield from _servers(config, means.refusal)
+    own = _own(config)
+
+    def refusal(address: str, port: int) -> str | None:
+        why = means.refusal(address)
+        if why is not None:
+            return f"{why}; add its network to private_networks if it is meant"
+        if means.is_among(own, address, port):
+            return "where the daemon itself listens; it does not ask itself"
+        return None
+
+    yield from _servers(config, refusal)
 
 
 def _holder(lock: Path) -> str | None:
@@ -193,10 +206,7 @@ def _endpoint(key: str, endpoint: str, parse: Callable[[str], object], *, ours: 
         return Finding("ok", key, f"{endpoint!r}; the socket is systemd's, the certificate can be used")
     if kind not in ("tcp", "ssl"):
         return Finding("ok", key, f"{endpoint!r}; whether it can be bound is seen at the start")
-    parts = rest.replace("\\:", "\0").split(":")
-    named = dict(part.split("=", 1) for part in parts if "=" in part)
-    host = named.get("interface", "").replace("\0", ":")
-    port = named.get("port") or next((part for part in parts if "=" not in part), "")
+    host, port = _place(rest)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -207,6 +217,26 @@ def _endpoint(key: str, endpoint: str, parse: Callable[[str], object], *, ours: 
             return Finding("ok", key, f"{endpoint!r} is taken, it seems by the running daemon")
         return Finding("error", key, f"cannot listen on {endpoint!r}: {error}; free the port or name another")
     return Finding("ok", key, f"{endpoint!r} can be bound")
+
+
+def _place(rest: str) -> tuple[str, str]:
+    """Interface (empty: every one) and port of a ``tcp:`` or ``ssl:`` description, without its kind."""
+    parts = rest.replace("\\:", "\0").split(":")
+    named = dict(part.split("=", 1) for part in parts if "=" in part)
+    port = named.get("port") or next((part for part in parts if "=" not in part), "")
+    return named.get("interface", "").replace("\0", ":"), port
+
+
+def _own(config: Config) -> list[tuple[str, int]]:
+    """Where the daemon will listen, as far as its endpoints say so."""
+    found = []
+    for endpoint in (*config.http, *([] if config.metrics is None else [config.metrics])):
+        kind, _, rest = endpoint.partition(":")
+        host, port = _place(rest)
+        if kind in ("tcp", "ssl") and port.isdigit():
+            with suppress(ValueError):  # a name; the endpoint's own finding says that it must be numeric
+                found.append((str(ip_address(host or "0.0.0.0")), int(port)))  # noqa: S104 - compared, not bound
+    return found
 
 
 def _descriptors(config: Config) -> Finding:
@@ -224,9 +254,8 @@ def _stackviz(stackviz: str | None) -> Finding:
     if stackviz.startswith("http:"):
         parts = urlsplit(stackviz)
         # the operator's own, which the daemon passes on from wherever it is: no guard
-        trouble = _unreachable(
-            str(parts.hostname), parts.port or 80, tls=False, resolve=None, refusal=lambda _address: None
-        )
+        place = (str(parts.hostname), parts.port or 80)
+        trouble = _unreachable(*place, tls=False, resolve=None, refusal=lambda *_place: None)
         return (
             Finding("warning", "stackviz", f"{stackviz}: {trouble}; start the development server")
             if trouble
@@ -294,9 +323,9 @@ def _unreachable(host: str, port: int, *, tls: bool, resolve: Any, refusal: Refu
     trouble = "it has no address"
     try:
         for numeric in _addresses(*target):
-            why = refusal(numeric)
+            why = refusal(numeric, target[1])
             if why is not None:
-                trouble = f"{numeric} is {why}; add its network to private_networks if it is meant"
+                trouble = f"{numeric} is {why}"
                 continue
             try:
                 _connect(numeric, target[1], host if tls else None)

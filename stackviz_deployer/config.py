@@ -350,7 +350,7 @@ def _retention(key: str, value: object) -> Retention:
 
 
 def _name(key: str, value: object) -> str:
-    text = read.text(key, value).lower()
+    text = read.text(key, value).lower().removesuffix(".")  # as DNS writes a whole name
     if not _NAME.fullmatch(text):
         raise ConfigError(f"{key}: {text!r} is no name or address of a host (without scheme and port)")
     return text

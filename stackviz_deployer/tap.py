@@ -101,6 +101,7 @@ def _check(config: Config) -> int:
     from stackviz_deployer.check import Means, check, report  # noqa: PLC0415
     from stackviz_deployer.cpu import COMMAND  # noqa: PLC0415
     from stackviz_deployer.net.guard import AddressGuard  # noqa: PLC0415
+    from stackviz_deployer.net.own import is_among  # noqa: PLC0415
     from stackviz_deployer.store.migrate import load as migrations  # noqa: PLC0415
     from stackviz_deployer.web.listen import examine  # noqa: PLC0415
 
@@ -109,6 +110,7 @@ def _check(config: Config) -> int:
         newest_form=lambda: migrations()[-1].version,
         worker_command=COMMAND,
         refusal=AddressGuard(config.private_networks).refusal,
+        is_among=is_among,
     )
     return report(check(config, means))
 

@@ -176,6 +176,21 @@ class CheckTests(TestCase):
                 "^warning .*is an address of this machine itself; add its network to private_networks",
             )
 
+    def test_the_daemon_is_no_server_that_it_asks(self) -> None:
+        """The rule of its own endpoints, which the daemon applies at each connection."""
+        metrics = free_port()
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            _, lines = self.check_(
+                gerrits=[{"url": f"http://127.0.0.1:{self.port}/"}],
+                zuuls=[{"url": f"http://localhost:{metrics}/"}],
+                log_hosts=[f"127.0.0.1:{other.getsockname()[1]}"],
+                metrics=f"tcp:{metrics}",
+                private_networks=["127.0.0.0/8", "::1/128"],
+            )
+        self.assertRegex(self.line(lines, "gerrits"), "^warning .* is where the daemon itself listens")
+        self.assertRegex(self.line(lines, "zuuls"), "^warning .* is where the daemon itself listens")
+        self.assertRegex(self.line(lines, "log_hosts"), "^ok ")
+
     def test_dns_that_does_not_answer(self) -> None:
         """The C library asks for as long as it likes; --check waits no longer than its own deadline."""
         answered = Event()
@@ -204,6 +219,7 @@ class CheckTests(TestCase):
             newest_form=lambda: 1,
             worker_command=command or (sys.executable, "-c", ""),
             refusal=lambda _address: None,
+            is_among=lambda *_place: False,
         )
 
     def test_workers_that_cannot_start(self) -> None:

@@ -57,6 +57,8 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(config.rates, Rates(list=60, scrape=30, upload=10))
         self.assertEqual(config.connections, Connections(total=2000, client=200, events=500, slow_seconds=30))
         self.assertEqual((config.proxies, config.hosts, config.cors), ((), (), ()))
+        hosts = self.load_text("hosts: [Example.ORG., localhost]").hosts
+        self.assertEqual(hosts, ("example.org", "localhost"))
 
     def test_a_clone_of_project_config_is_found(self) -> None:
         cwd = Path(self.mktemp()).absolute()
@@ -285,6 +287,8 @@ class LoadTests(SynchronousTestCase):
             ("proxies: [proxy.example.org]", "proxies[0]"),
             ("hosts: ['https://a.example']", "hosts[0]"),
             ("hosts: ['a.example:443']", "hosts[0]"),
+            ("hosts: ['a.example..']", "hosts[0]"),
+            ("hosts: ['.']", "hosts[0]"),
             ("cors: ['*']", "cors[0]"),
             ("cors: ['https://a.example/']", "cors[0]"),
             ("rates: {list: -1}", "rates.list"),

@@ -9,6 +9,7 @@ not allowed, and the reactor that they see refuses to connect to it.  Literals (
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
-from stackviz_deployer.errors import AddressRefusedError, ConfigError
+from stackviz_deployer.errors import AddressRefusedError, ConfigError, OutOfFilesError
 from stackviz_deployer.net.hosts import AllowedHosts, parse_place, parse_url
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -226,6 +227,8 @@ class GuardedEndpoint:
                 return
             if failure.check(DNSLookupError) and guarded.refused:
                 connected.errback(Failure(self._explain(guarded.refused)))
+            elif failure.check(DNSLookupError) and _none_opens():
+                connected.errback(Failure(OutOfFilesError(f"asking DNS for {self._host}")))
             else:
                 connected.errback(failure)
 
@@ -247,6 +250,15 @@ class GuardedEndpoint:
         return AddressRefusedError(
             f"{what}, and such are not connected to. Its operator can add the network to private_networks."
         )
+
+
+def _none_opens() -> bool:
+    """Whether no file can be opened: the C library then says of a name only that it was not found."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return OutOfFilesError.fits(error)
+    return False
 
 
 @frozen

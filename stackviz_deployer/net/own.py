@@ -43,15 +43,24 @@ def is_own_endpoint(
     that are added later count, too.  An address is this machine's own if ``source_of`` says that the
     machine asks it from that very address.
     """
+    places = (reader.getHost() for reader in reactor.getReaders() if IListeningPort.providedBy(reader))
+    bound = [(one.host, one.port) for one in places if isinstance(one, IPv4Address | IPv6Address)]
+    return is_among(bound, address, port, source_of)
+
+
+def is_among(
+    bound: Iterable[tuple[str, int]],
+    address: str,
+    port: int,
+    source_of: Callable[[IpAddress], IpAddress | None] = source_towards,
+) -> bool:
+    """Whether who connects to ``address`` and ``port`` comes to one of these (numeric) places."""
     ip = _plain(address)
-    for reader in reactor.getReaders():
-        if not IListeningPort.providedBy(reader):
+    for host, own_port in bound:
+        if own_port != port:
             continue
-        place = reader.getHost()
-        if not isinstance(place, IPv4Address | IPv6Address) or place.port != port:
-            continue
-        bound = _plain(place.host)
-        if bound == ip or (bound.is_unspecified and (ip.is_loopback or source_of(ip) == ip)):
+        own = _plain(host)
+        if own == ip or (own.is_unspecified and (ip.is_loopback or source_of(ip) == ip)):
             return True
     return False
 

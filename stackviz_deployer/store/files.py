@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ UNWRITABLE = "the server cannot write to its disk"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _AWAY = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
+_SENT = re.compile(r"(/uploads/)[^/]+")
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -49,17 +51,27 @@ def remove(path: Path) -> bool:
             path.unlink()
     except FileNotFoundError:
         pass
-    except OSError:
-        log.failure("cannot remove {path}", path=str(path))
+    except OSError as error:
+        _tell(path, error)
         return False
     return True
+
+
+def shown(path: str) -> str:
+    """A path for the log and for /health: the id of what somebody sent is not theirs to know."""
+    return _SENT.sub(r"\1(what somebody sent)", path)
+
+
+def _tell(path: Path, error: OSError) -> None:
+    why, at = error.strerror or shown(str(error)), shown(str(error.filename or path))
+    log.error("cannot remove {path}: {why} ({at})", path=shown(str(path)), why=why, at=at)
 
 
 def explained(error: OSError, what: str) -> StoreError:
     """``error`` in words; ``what`` names the place when the error does not."""
     if OutOfFilesError.fits(error):
-        return OutOfFilesError(str(error.filename or what))
-    said = f"{error.filename or what}: {error.strerror or error}"
+        return OutOfFilesError(shown(str(error.filename or what)))
+    said = f"{shown(str(error.filename or what))}: {error.strerror or shown(str(error))}"
     if error.errno in _FULL:
         return StoreError(f"{said}; make room on the disk", reason=FULL)
     if error.errno in _AWAY:

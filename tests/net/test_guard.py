@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
+import resource
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import DNSLookupError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from stackviz_deployer.errors import AddressRefusedError, ConfigError
+from stackviz_deployer.errors import AddressRefusedError, ConfigError, OutOfFilesError
 from stackviz_deployer.net.guard import AddressGuard, GuardedEndpoint, GuardedReactor, Overrides
 
 
@@ -123,6 +126,20 @@ class EndpointTests(SynchronousTestCase):
         reactor, results = self.connect(["8.8.8.8"], ["127.0.0.1"], times=2)
         self.assertEqual([client[0] for client in reactor.tcpClients], ["8.8.8.8"])
         self.assertIsInstance(results[0].value, AddressRefusedError)
+
+    def test_a_name_that_is_not_found_for_want_of_descriptors(self) -> None:
+        """The C library says no more than that there is none."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        _, (failure,) = self.connect([])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertIsInstance(failure.value, OutOfFilesError)
+        self.assertIn("asking DNS for logs.example: too many open files", failure.value.message)
+        _, (failure,) = self.connect([])
+        self.assertIsInstance(failure.value, DNSLookupError)
 
     def test_no_way_around_the_resolver(self) -> None:
         reactor = GuardedReactor(MemoryReactorClock(), AddressGuard())

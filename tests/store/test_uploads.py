@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.errors import NotFoundError, StoreError, TooManyUploadsError
 from stackviz_deployer.model import Upload
-from stackviz_deployer.store import uploads
+from stackviz_deployer.store import files, uploads
 from stackviz_deployer.store.uploads import HIGH, UploadStore
 
 
@@ -154,6 +155,25 @@ class UploadStoreTests(SynchronousTestCase):
         done = Deferred.fromCoroutine(intake.finish(name=None, boundary=None))
         self.failureResultOf(done, StoreError)
         self.assertEqual(len(self.failures), 1)
+
+    def test_the_id_of_what_was_sent_is_in_no_line_on_the_disk(self):
+        """Neither in what /health and the log say of a write, nor of a removal, that fails."""
+        lines = []
+        globalLogPublisher.addObserver(lines.append)
+        self.addCleanup(globalLogPublisher.removeObserver, lines.append)
+        upload = self.kept()
+        self.patch(files.shutil, "rmtree", Path.rmdir)
+        self.successResultOf(Deferred.fromCoroutine(self.store.discard(upload.id)))
+        self.patch(uploads, "fsync_file", lambda path: path.with_name("missing").stat())
+        intake = self.begin()
+        intake.write(b"x")
+        failure = self.failureResultOf(Deferred.fromCoroutine(intake.finish(name=None, boundary=None)))
+        said = [failure.value.message, *map(formatEvent, lines)]
+        self.assertTrue(any("cannot remove" in line for line in said), said)
+        for line in said:
+            self.assertNotIn(upload.id, line)
+            self.assertNotRegex(line, r"uploads/[0-9a-f]{8}-")
+        self.assertIn("uploads/(what somebody sent)/missing", said[0])
 
     def test_disk_that_fails_while_the_sender_waits(self):
         """Nobody reads a refusal who is still kept from sending."""
