@@ -17,6 +17,7 @@ const main = byId("main");
 const runBox = h("div", null);
 const consoleBox = h("div", null);
 const warningBox = h("div", null);
+const jumpBox = h("nav", { class: C.jumps, "aria-label": "Parts of this page", hidden: true });
 const choiceBox = h("div", { class: C.runChoice });
 
 /** @type {ReturnType<typeof makeRunView>|null} */
@@ -42,14 +43,16 @@ async function start() {
     headerView(byId("job"), task);
     parts = arrangeArtifacts(task.artifacts);
     warnings = task.warnings ?? [];
-    fill(main, warningBox, choiceBox, runBox, consoleBox);
+    fill(main, warningBox, choiceBox, jumpBox, runBox, consoleBox);
+    jumpBox.hidden = !parts.runs.length;
     showWarnings([]);
     if (!parts.runs.length) fill(runBox, notice("info", "This job has no test results", parts.consoles.length ? "Its console is below." : null));
     else await showRun();
     // The timeline first: what is not needed for it comes after it.
     await view?.drawn;
     void listen();
-    const { showSaving } = await import("./views/save.js");
+    const [{ showSaving }, { fillJumps }] = await Promise.all([import("./views/save.js"), import("./views/jumps.js")]);
+    fillJumps(jumpBox, parts.consoles.length > 0 || parts.output !== null);
     showSaving(byId("job"), task);
     if (!parts.consoles.length && !parts.output) return;
     const [{ consolesView }] = await Promise.all([import("./views/console.js"), sheet("/css/console.css"), sheet("/css/sgr.css")]);
@@ -74,7 +77,7 @@ async function listen() {
   if (listening) return;
   listening = true;
   const { bindKeys } = await import("./views/keys.js");
-  bindKeys({ view: () => view, set: setState });
+  bindKeys({ view: () => view });
 }
 
 async function showRun() {

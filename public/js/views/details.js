@@ -26,10 +26,10 @@ const MOST_TAGS = 20;
  *   state: () => ViewState, set: (change: Partial<ViewState>) => void,
  *   onSelect: (test: number) => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void,
  *   linkOf: (test: number) => string, sharedLinkOf: (test: number) => string, markdownOf: (test: number, traceback: string) => string,
- *   machineOf: (test: number) => {name: string, label: string, mean: string, peak: string}[]}} options
+ *   machineOf: (test: number) => {name: string, label: string, mean: string, peak: string}[],
+ *   element: HTMLElement, size: HTMLElement}} options element: to be filled; size: what changes its height
  */
-export function makeDetails({ tests, source, state, set, onSelect, onStep, onShow, linkOf, sharedLinkOf, markdownOf, machineOf }) {
-  const element = h("section", { class: `${C.section} details`, id: "details", tabindex: "-1", hidden: true, "aria-label": "Selected test" });
+export function makeDetails({ tests, source, state, set, onSelect, onStep, onShow, linkOf, sharedLinkOf, markdownOf, machineOf, element, size }) {
   let selected = -1;
   /** The text that a comment quotes. */
   let traceback = "";
@@ -44,12 +44,14 @@ export function makeDetails({ tests, source, state, set, onSelect, onStep, onSho
     views = [];
     const { test } = state();
     element.hidden = i < 0 && !test;
+    element.scrollTop = 0;
+    element.setAttribute("aria-label", i < 0 ? "Selected test" : `Selected test: ${splitName(tests.names[i]).short}, ${TEST_STATUS[tests.status[i]].label}`);
     if (i < 0) {
       fill(element, test && h("div", { role: "status" }, notice("warn", "This run has no such test", visible(test.slice(0, 500)), h("button", { type: "button", class: C.button, onclick: () => onSelect(-1) }, "Close"))));
       return;
     }
     const body = h("div", null);
-    fill(element, head(i), machine, body, sameTime(i));
+    fill(element, head(i), body, machine, sameTime(i));
     showMachine();
     if (!source) {
       fill(body, h("p", { class: C.muted }, "This run has no attachments."));
@@ -105,7 +107,7 @@ export function makeDetails({ tests, source, state, set, onSelect, onStep, onSho
     return h(
       "header",
       { class: C.detailHead },
-      h("div", { class: C.detailTitle }, h("h2", null, h("span", { class: C.testPath }, path && `${path}.`), h("span", { class: C.testName }, short)), h("button", { type: "button", class: C.buttonQuiet, onclick: () => onSelect(-1), "aria-label": "Close the selected test" }, "Close")),
+      h("div", { class: C.detailTitle }, h("h2", null, h("span", { class: C.testPath }, path && `${path}.`), h("span", { class: C.testName }, short)), h("span", { class: C.detailEnd }, size, h("button", { type: "button", class: C.buttonQuiet, onclick: () => onSelect(-1), "aria-label": "Close the selected test" }, "Close"))),
       h(
         "p",
         { class: C.facts },

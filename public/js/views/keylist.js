@@ -11,6 +11,7 @@ const SHEET = [
   ["← →", "move in time (with Shift: a whole view); the timeline must have the focus"],
   ["↑ ↓", "zoom, the same; in the table of tests: the next row"],
   ["/", "filter the tests: words, or /a regular expression/"],
+  ["d", "to the details of the selected test"],
   ["Esc", "close the selected test"],
   ["?", "this list"],
   ["wheel", "zoom at the pointer; with Shift: move"],

@@ -2,12 +2,12 @@
 // Keys that work anywhere on the page.
 import { byId } from "../dom.js";
 
-/** @typedef {{step: (by: 1|-1) => void, zoomBy: (factor: number) => void, fit: () => void, focusFilter: () => void}} Keyed */
+/** @typedef {{step: (by: 1|-1) => void, zoomBy: (factor: number) => void, fit: () => void, focusFilter: () => void, focusDetails: () => void, close: () => void}} Keyed */
 
 /**
- * @param {{view: () => Keyed|null, set: (change: {test: string}) => void}} target
+ * @param {{view: () => Keyed|null}} target
  */
-export function bindKeys({ view, set }) {
+export function bindKeys({ view }) {
   const list = async () => (await import("./keylist.js")).showKeys();
   byId("help").addEventListener("click", () => void list());
 
@@ -25,7 +25,8 @@ export function bindKeys({ view, set }) {
       0: () => view()?.fit(),
       "/": () => view()?.focusFilter(),
       "?": () => void list(),
-      Escape: () => set({ test: "" }),
+      d: () => view()?.focusDetails(),
+      Escape: () => view()?.close(),
     };
     const act = does[event.key];
     if (!act) return;

@@ -5,6 +5,7 @@ import { detailsSource } from "../blobs.js";
 import { fill } from "../dom.js";
 import { overStretch } from "../lib/window.js";
 import { makeDetails } from "./details.js";
+import { makeDock } from "./dock.js";
 import { makeFailures } from "./failures.js";
 import { machineChoices } from "./machinemenu.js";
 import { bindMenu, option } from "./menus.js";
@@ -22,22 +23,25 @@ const IN_BRIEF = ["cpu", "memory", "disk"];
  * @param {{tests: import("../lib/testset.js").TestSet, stats: import("../lib/types.js").StatsJson|null, hosts: readonly string[], details: import("../lib/types.js").Artifact|null,
  *   job: import("../lib/types.js").Job, lanes: readonly import("../lib/gaps.js").LaneTime[], gaps: readonly import("../lib/gaps.js").Gap[],
  *   side: HTMLElement, below: HTMLElement, folding: HTMLDetailsElement, metrics: HTMLDetailsElement, machine: ReturnType<typeof import("./machine.js").makeMachine>|null,
- *   state: () => ViewState, set: (change: Partial<ViewState>) => void, onSelect: (test: number) => void, onPick: (test: number) => void,
+ *   state: () => ViewState, set: (change: Partial<ViewState>) => void, onPick: (test: number, at: "details"|"both") => void, laneBox: (test: number) => {top: number, bottom: number},
  *   onFold: (lane: number) => void, onClose: () => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void}} options
  */
-export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onSelect, onPick, onFold, onClose, onStep, onShow }) {
+export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onPick, laneBox, onFold, onClose, onStep, onShow }) {
   const zone = () => state().zone;
   const { linkOf, sharedLinkOf, markdownOf } = makeTeller({ tests, job, zone });
-  const findings = makeFailures({ tests, stats, zone, onSelect: onPick, linkOf, sharedLinkOf, markdownOf });
+  const dock = makeDock(laneBox);
+  const findings = makeFailures({ tests, stats, zone, onSelect: (i) => onPick(i, dock.isWide() ? "both" : "details"), linkOf, sharedLinkOf, markdownOf });
   const workers = makeWorkers({ tests, lanes, gaps, zone, hrefOf: addressOf, set });
   const attachments = makeDetails({
     tests,
     source: details && detailsSource(details),
     state,
     set,
-    onSelect: (i) => (i < 0 ? onClose() : onSelect(i)),
+    onSelect: (i) => (i < 0 ? onClose() : onPick(i, "details")),
     onStep,
     onShow,
+    element: dock.element,
+    size: dock.size,
     linkOf,
     sharedLinkOf,
     markdownOf: (i, traceback) => markdownOf([i], traceback || (stats?.failures.find((failure) => failure.name === tests.names[i])?.details ?? []).join("\n")),
@@ -46,11 +50,12 @@ export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, s
       return host ? overStretch(host.dstat, host.usual.filter((chart) => IN_BRIEF.includes(chart.key)), tests.start[i], tests.end[i]) : [];
     },
   });
-  const table = makeTable({ tests, zone, onSelect, onSort: (sort, descending) => set({ sort, descending, row: 0 }), onPlace: (row) => notePlace({ row }) });
+  const table = makeTable({ tests, zone, onSelect: (i) => onPick(i, "details"), onSort: (sort, descending) => set({ sort, descending, row: 0 }), onPlace: (row) => notePlace({ row }) });
   const showLanes = bindMenu(folding, () => tests.workers.map((label, lane) => option(label, !state().folded.includes(label), () => onFold(lane))));
   const showMetrics = bindMenu(metrics, () => (machine ? machineChoices(machine.choice(), hosts, set) : []));
   fill(side, findings.element, workers.element);
-  fill(below, attachments.element, table.element);
+  below.before(dock.element);
+  fill(below, table.element);
 
   return {
     showLanes,
@@ -59,7 +64,13 @@ export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, s
       showMetrics();
     },
     look: attachments.look,
-    turn: findings.turn,
+    turn() {
+      findings.turn();
+      dock.turn();
+    },
+    /** That the focus goes to the details, and back. */
+    focusDetails: dock.focus,
+    leaveDetails: dock.leave,
     place: table.place,
     /** @param {Uint8Array|null} mask @param {ViewState} now */
     arrange: (mask, now) => table.arrange(mask, now.sort, now.descending),
@@ -75,9 +86,10 @@ export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, s
       table.select(i);
       return attachments.show(i);
     },
-    lookAtDetails() {
-      const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      attachments.element.scrollIntoView({ block: "nearest", behavior: calm ? "instant" : "smooth" });
+    /** Somebody chose it: a sheet that covers what they were at gets the focus. @param {number} i @param {"details"|"both"} at */
+    lookAtDetails(i, at) {
+      dock.look(i, at === "both");
+      if (!dock.isWide()) dock.focus();
     },
   };
 }

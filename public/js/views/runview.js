@@ -43,7 +43,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   const timeline = makeTimeline(
     { tests, failures, gaps, zone: zone() },
     {
-      onSelect,
+      onSelect: (i) => onPick(i, "both"),
       onFold: fold,
       onRange: (range, whole) => set({ range: whole ? null : [(range.from_ms - tests.from_ms) / 1000, (range.to_ms - tests.from_ms) / 1000] }),
     },
@@ -65,30 +65,33 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   const filter = makeFilterBar(tests, set);
   const live = h("p", { class: C.visuallyHidden, role: "status" });
   const zones = zoneSwitch(tests.from_ms, (value) => set({ zone: value }));
-  /** Where the selection was made, its details may be out of sight. */
-  let look = false;
-  /** @param {number} i */
-  const onPick = (i) => {
-    look = true;
-    if (i === selected) parts?.lookAtDetails();
-    else onSelect(i);
+  /** Somebody chose a test: its details shall be in sight, "both": the timeline, too. @type {"details"|"both"|null} */
+  let look = null;
+  /** @param {number} i @param {"details"|"both"} at */
+  const onPick = (i, at) => {
+    if (i === selected) parts?.lookAtDetails(i, at);
+    else {
+      look = at;
+      onSelect(i);
+    }
+  };
+  const onClose = () => {
+    parts?.leaveDetails(timeline.element);
+    onSelect(-1);
   };
   const side = h("div", { class: C.findings }, skeleton(8, "Loading the findings"));
   const below = h("div", { class: C.runParts });
   /** @type {ReturnType<typeof import("./runparts.js").makeRunParts>|null} */
   let parts = null;
   void timeline.drawn.then(async () => {
-    const [{ makeRunParts }] = await Promise.all([import("./runparts.js"), sheet("/css/findings.css"), sheet("/css/tests.css")]);
+    const [{ makeRunParts }] = await Promise.all([import("./runparts.js"), sheet("/css/findings.css"), sheet("/css/details.css"), sheet("/css/tests.css")]);
     parts = makeRunParts({
-      tests, stats, hosts: hosts.map(({ name }) => name), details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onSelect, onPick, onFold: fold,
-      onClose: () => {
-        timeline.element.focus({ preventScroll: true });
-        onSelect(-1);
-      },
+      tests, stats, hosts: hosts.map(({ name }) => name), details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onPick, laneBox: timeline.laneBox, onFold: fold, onClose,
       onStep: step,
       onShow: (i) => {
         show(i, 0.08);
         timeline.element.scrollIntoView({ block: "nearest" });
+        parts?.lookAtDetails(i, "both");
       },
     });
     parts.arrange(mask, state());
@@ -108,7 +111,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
       if (next < 0) next = failures.length;
       if (by < 0) next -= 1;
     }
-    onPick(failures[(next + failures.length) % failures.length]);
+    onPick(failures[(next + failures.length) % failures.length], "both");
   }
 
   /** @param {string} text @param {string} label @param {() => void} act */
@@ -139,6 +142,10 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
     zoomBy: timeline.zoomBy,
     fit: timeline.fit,
     focusFilter: filter.focus,
+    focusDetails: () => parts?.focusDetails(),
+    close() {
+      if (state().test) onClose();
+    },
     stop() {
       timeline.stop();
       matcher?.stop();
@@ -222,8 +229,8 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
 
   function showSelected() {
     void parts?.select(selected).then(() => {
-      if (look) parts?.lookAtDetails();
-      look = false;
+      if (look && selected >= 0) parts?.lookAtDetails(selected, look);
+      look = null;
     });
   }
 
@@ -231,7 +238,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   function select(name, first) {
     selected = name ? (byName.get(name) ?? -1) : -1;
     timeline.update({ selected });
-    live.textContent = selected < 0 ? "" : `${TEST_STATUS[tests.status[selected]].label}: ${splitName(tests.names[selected]).short}`;
+    live.textContent = selected < 0 ? "" : `${TEST_STATUS[tests.status[selected]].label}: ${splitName(tests.names[selected]).short}. Press d for its details.`;
     showSelected();
     if (selected >= 0) {
       if (!first) show(selected, 0);

@@ -146,6 +146,11 @@ export function makeTimeline({ tests, failures, gaps, zone }, { onRange, onSelec
       below.replaceChildren(made.element);
     },
     redraw: schedule,
+    /** Where the lane of a test is in the window. @param {number} i */
+    laneBox(i) {
+      const top = lanes.canvas.getBoundingClientRect().top + scene.layout.tops[tests.lane[i]];
+      return { top, bottom: top + scene.layout.heights[tests.lane[i]] };
+    },
     /** @param {readonly string[]} folded labels of lanes */
     fold(folded) {
       scene.layout = layoutLanes(tests.workers, folded);
