@@ -27,7 +27,15 @@ from stackviz_deployer.model import MysqlServer
 from stackviz_deployer.store.database import Cursor, Kind, Statement
 from stackviz_deployer.store.inflight import InFlight
 from stackviz_deployer.store.migrate import Migration, load
-from stackviz_deployer.store.mysql_errors import DUPLICATE, IN_THE_WAY, code_of, explained, is_lost
+from stackviz_deployer.store.mysql_errors import (
+    CHANGED,
+    DEADLOCK,
+    DUPLICATE,
+    LOCK_WAIT,
+    code_of,
+    explained,
+    is_lost,
+)
 from stackviz_deployer.store.mysql_migrate import lock_name, migrate
 from stackviz_deployer.store.mysql_pool import (
     THREADS,
@@ -47,8 +55,12 @@ T = TypeVar("T")
 
 
 MIGRATE_S = 600
-TRIES = 6
-"""Of a transaction that others are in the way of."""
+MOST_TRIES = {DEADLOCK: 6, CHANGED: 6, LOCK_WAIT: 2, DUPLICATE: 2}
+"""Of a transaction that others are in the way of.
+
+A lock was waited for already, for LOCK_S; a duplicate is what another node made since we looked,
+which the next look shows.
+"""
 PAUSE_S = 0.02
 """The longest pause before the second try; it doubles."""
 
@@ -190,9 +202,7 @@ def _transact(connection: PooledConnection, kind: Kind, fn: Callable[[Cursor], T
                 connection.reconnect()
                 continue
             connection.undo()
-            # A duplicate: another node made the same since we looked, which the next look shows.
-            again = code_of(error) in IN_THE_WAY or (code_of(error) == DUPLICATE and tries == 1)
-            if not again or tries == TRIES:
+            if tries >= MOST_TRIES.get(code_of(error), 1):
                 raise
         except BaseException:
             connection.undo()

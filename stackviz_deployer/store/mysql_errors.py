@@ -12,8 +12,6 @@ from stackviz_deployer.errors import StoreError
 from stackviz_deployer.store.files import FULL
 
 DEADLOCK, LOCK_WAIT, CHANGED, DUPLICATE = 1213, 1205, 1020, 1062
-IN_THE_WAY = frozenset({DEADLOCK, LOCK_WAIT, CHANGED})
-"""Another transaction was faster; ours is undone, and may be run once more."""
 
 _LOST = frozenset({1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 1970, 2006, 2013, 2014, 2055, 4031})
 """The connection is no more, or the server is about to end it."""
@@ -81,7 +79,7 @@ _REMEDIES: tuple[tuple[frozenset[int], str, str], ...] = (
     ),
     (frozenset({3, 28, 1021, 1114}), "the server's disk is full; make room", FULL),
     (
-        IN_THE_WAY,
+        frozenset({DEADLOCK, LOCK_WAIT, CHANGED}),
         "something holds rows locked for long: see SHOW ENGINE INNODB STATUS",
         "the server's database is busy",
     ),

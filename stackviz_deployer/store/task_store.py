@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
+from stackviz_deployer.errors import UnknownOutcomeError
 from stackviz_deployer.model import (
     Artifact,
     ArtifactId,
@@ -18,7 +20,10 @@ from stackviz_deployer.model import (
 )
 from stackviz_deployer.store import artifacts as artifact_rows
 from stackviz_deployer.store import tasks as statements
-from stackviz_deployer.store.database import Database
+from stackviz_deployer.store.database import Database, Statement
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class SqlTaskStore:
@@ -36,7 +41,7 @@ class SqlTaskStore:
 
     async def create(self, job: Job, *, cancel_hash: str, force: bool, queue_limit: int) -> tuple[Task, bool]:
         """See ``create``; the row is on disk when the id is handed out."""
-        return await self._database.write(
+        return await self._surely(
             statements.create,
             TaskId(str(uuid4())),
             job,
@@ -52,7 +57,7 @@ class SqlTaskStore:
 
     async def begin(self, task_id: TaskId, owner: str) -> Task | None:
         """See ``begin``."""
-        return await self._database.write(statements.begin, task_id, owner, self._clock())
+        return await self._surely(statements.begin, task_id, owner, self._clock())
 
     async def waiting(self, most: int) -> Sequence[tuple[TaskId, TaskState]]:
         """See ``waiting``."""
@@ -66,7 +71,7 @@ class SqlTaskStore:
         warnings: Sequence[str],
     ) -> Task:
         """See ``finish``."""
-        return await self._database.write(
+        return await self._surely(
             statements.finish,
             begun,
             job,
@@ -78,17 +83,15 @@ class SqlTaskStore:
 
     async def fail(self, begun: Task, *, code: str, message: str) -> Task:
         """See ``fail``."""
-        return await self._database.write(
-            statements.fail, begun, error=code, message=message, now_ms=self._clock()
-        )
+        return await self._surely(statements.fail, begun, error=code, message=message, now_ms=self._clock())
 
     async def cancel(self, task_id: TaskId) -> Task:
         """See ``end_badly``."""
-        return await self._database.write(statements.end_badly, task_id, TaskState.CANCELLED, self._clock())
+        return await self._surely(statements.end_badly, task_id, TaskState.CANCELLED, self._clock())
 
     async def release(self, begun: Task) -> None:
         """See ``release``."""
-        await self._database.write(statements.release, begun)
+        await self._surely(statements.release, begun)
 
     async def live(self, url: str) -> Task | None:
         """See ``live``."""
@@ -125,3 +128,10 @@ class SqlTaskStore:
     async def recent(self, most: int, *, without: str) -> Sequence[Task]:
         """See ``recent``."""
         return await self._database.read(statements.recent, most, without)
+
+    async def _surely(self, fn: Statement[P, T], *args: P.args, **kw: P.kwargs) -> T:
+        """Write; again when nobody can tell whether it was kept: each of these finds what it did."""
+        try:
+            return await self._database.write(fn, *args, **kw)
+        except UnknownOutcomeError:
+            return await self._database.write(fn, *args, **kw)

@@ -5,7 +5,13 @@ import uuid
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from stackviz_deployer.errors import NotFoundError, QueueFullError, StoreError, TaskFailedError
+from stackviz_deployer.errors import (
+    NotFoundError,
+    QueueFullError,
+    StoreError,
+    TaskFailedError,
+    UnknownOutcomeError,
+)
 from stackviz_deployer.model import ArtifactId, Build, Job, Task, TaskId, TaskState
 from stackviz_deployer.store.tasks import LOOKED_THROUGH, MAX_STARTS
 from tests.store.building import OnMysql, StoreTestCase, a_blob, a_job, a_parsed
@@ -374,6 +380,35 @@ class TaskStoreTests(StoreTestCase):
         _, created = await self.create()
         self.assertTrue(created)
 
+    async def test_asked_again_when_nobody_knows_what_was_kept(self) -> None:
+        """The connection was lost in a COMMIT; whether that was done or not, the outcome is the same."""
+        for kept in (True, False):
+            with self.subTest(kept=kept):
+                self.store._database = forgetful = Forgetful(self.opened, kept=kept)
+                task, created = await self.create(a_job(kept))
+                self.assertTrue(created)
+                begun = await self.store.begin(task.id, "a")
+                self.assertEqual(begun.attempt, 1)
+                await self.store.release(begun)
+                begun = await self.store.begin(task.id, "a")
+                self.assertEqual(begun.attempt, 2)
+                done = await self.store.finish(begun, begun.job, [(a_parsed(), a_blob())], [])
+                self.assertEqual(done.state, TaskState.FINISHED)
+                self.assertEqual(len(await self.store.artifacts(task.id)), 1)
+                again, created = await self.create(a_job(kept), force=True)
+                self.assertTrue(created)
+                begun = await self.store.begin(again.id, "a")
+                failed = await self.store.fail(begun, code="x", message="y")
+                self.assertEqual((failed.state, failed.error), (TaskState.ERROR, "x"))
+                third, _ = await self.create(a_job(kept))
+                self.assertEqual((await self.store.cancel(third.id)).state, TaskState.CANCELLED)
+                self.assertEqual(forgetful.writes, 20)
+        self.store._database = self.opened
+        self.assertEqual(
+            await self.store.counts(),
+            {"queued": 0, "pending": 0, "finished": 2, "error": 2, "cancelled": 2, "expired": 0},
+        )
+
     async def test_counts(self) -> None:
         self.assertEqual(set((await self.store.counts()).values()), {0})
         await self.finished()
@@ -423,6 +458,22 @@ class TaskStoreTests(StoreTestCase):
             ended, _ = await self.create(a_job(n + 1))
             await self.store.cancel(ended.id)
         self.assertEqual(await self.store.recent(20, without="upload:"), ())
+
+
+class Forgetful:
+    """A Database of which the outcome of each first write is not known; whether they are ``kept``."""
+
+    def __init__(self, database, *, kept):
+        self.database, self.kept, self.writes = database, kept, 0
+        self.read = database.read
+
+    async def write(self, fn, *args, **kw):
+        self.writes += 1
+        if self.writes % 2:
+            if self.kept:
+                await self.database.write(fn, *args, **kw)
+            raise UnknownOutcomeError("lost")
+        return await self.database.write(fn, *args, **kw)
 
 
 class MysqlTaskStoreTests(OnMysql, TaskStoreTests):
