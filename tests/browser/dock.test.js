@@ -92,6 +92,8 @@ test("a click in the timeline opens the details beside it: both are in sight, al
 test("a test that is chosen in the table has its details in sight, and those of the next", limits, async () => {
   const page = await openSite(sample);
   await page.locator("#tests").scrollIntoViewIfNeeded();
+  const heights = await page.locator("#tests tbody tr:not(.spacer)").evaluateAll((rows) => [...new Set(rows.map((row) => row.getBoundingClientRect().height))]);
+  assert.deepEqual(heights, [28], "rows are as tall as the table reckons");
   for (const n of [1, 3]) {
     const row = page.locator("#tests tbody button").nth(n);
     const name = (await row.locator(".test-name").textContent()) ?? "";
