@@ -3,7 +3,6 @@
 
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,11 +18,11 @@ DOCS = Path(__file__).resolve().parent.parent / "docs" / "operations.rst"
 OLDER = Path(__file__).resolve().parent / "fixtures" / "state-form1.tar.xz"
 
 
-def commands() -> str:
-    """The documented ones."""
-    found = re.search(r"\.\. the backup\n\n::\n\n((?:    .*\n|\n)+)", DOCS.read_text(encoding="utf-8"))
+def commands(what: str) -> str:
+    """The documented ones, but for what only systemd does."""
+    found = re.search(rf"\.\. the {what}\n\n::\n\n((?:    .*\n|\n)+)", DOCS.read_text(encoding="utf-8"))
     assert found is not None
-    return found[1]
+    return "".join(line for line in found[1].splitlines(keepends=True) if "systemctl" not in line)
 
 
 class BackupTests(TestCase):
@@ -40,19 +39,31 @@ class BackupTests(TestCase):
         )
         # while that one is being worked on
         copy = base / "copy"
-        script = commands().replace("/var/lib/stackviz-deployer", str(daemon.state))
-        script = script.replace("/backup/stackviz", str(copy))
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        subprocess.run(["sh", "-eu", "-c", script], check=True, env={**os.environ, "PATH": path})
+        self.follow("backup", daemon.state, copy)
+        self.assertEqual({path.stat().st_mode & 0o077 for path in (copy, *copy.iterdir())}, {0})
         wanted = {one["id"]: daemon.blob(one["id"]) for task in tasks for one in task["artifacts"]}
         daemon.stop()
         restored = Daemon(base / "restored", {"zuuls": []})
-        shutil.move(copy, restored.state)
         self.addCleanup(restored.stop)
         restored.start()
+        other = restored.scrape("sample")["id"]
+        restored.stop()
+        (restored.state / "stackviz.sqlite3").write_bytes(b"damaged")
+        before = restored.state.stat()
+        self.follow("restore", restored.state, copy)
+        after = restored.state.stat()
+        self.assertEqual((after.st_uid, after.st_mode), (before.st_uid, before.st_mode))
+        restored.start()
+        self.assertEqual(restored.post("/api/task", {"q": other})[0], 404)
         for task in tasks:
             self.assertEqual(restored.post("/api/task", {"q": task["id"]})[0], 200)
         self.assertEqual({name: restored.blob(name) for name in wanted}, wanted)
+
+    def follow(self, what: str, state: Path, copy: Path) -> None:
+        script = commands(what).replace("/var/lib/stackviz-deployer", str(state))
+        script = script.replace("/backup/stackviz", str(copy))
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        subprocess.run(["sh", "-eu", "-c", script], check=True, env={**os.environ, "PATH": path})
 
     def test_starts_on_the_state_of_the_release_before(self) -> None:
         daemon = Daemon(Path(self.mktemp()).absolute(), {"zuuls": []})

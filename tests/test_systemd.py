@@ -100,9 +100,9 @@ class UnitTests(TestCase):
             for block in re.findall(r"::\n\n((?: {4}\S.*\n)+)", text)
             if block.lstrip().startswith(("[Socket]", "[Service]"))
         ]
-        self.assertEqual(len(blocks), 3)
-        sockets, credentials, capability = blocks
-        for service in (credentials, capability):
+        self.assertEqual(len(blocks), 4)
+        token, sockets, credentials, capability = blocks
+        for service in (token, credentials, capability):
             base = Path(self.mktemp()).absolute()
             for name, drop_in in (
                 ("stackviz-deployer.socket", sockets),
