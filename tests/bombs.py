@@ -115,3 +115,10 @@ def subunit_tags(count: int) -> bytes:
     head = b"\xb3\x28\x83"
     packet = head + ((len(body) + len(head) + 3 + 4) | 0x800000).to_bytes(3, "big") + body
     return gzip_of((packet + struct.pack(">L", zlib.crc32(packet))) * 4, count // 4 + 1)
+
+
+def laughs(depth: int) -> bytes:
+    """A report whose one text is entities of entities: 10 to the power of ``depth`` of them."""
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, depth))
+    declared = f'<!DOCTYPE testsuite [<!ENTITY e0 "x">{entities}]>'
+    return f"{declared}<testsuite><testcase name='a'>&e{depth - 1};</testcase></testsuite>".encode()

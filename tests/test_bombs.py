@@ -9,8 +9,6 @@ which the others of a busy machine do not lengthen).
 import contextlib
 import gzip
 import re
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -22,11 +20,11 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
 
 from tests import bombs
 from tests.daemon import Daemon
-from tests.net.wire import Wire, WireFactory
+from tests.net.site import SiteTestCase
+from tests.net.wire import Wire
 from tests.probed import HELD
 
 reactor: Any = _reactor
@@ -35,7 +33,6 @@ HELD_S = 0.050
 """For one turn of the reactor."""
 DAEMON_GROWTH = 48 * MIB
 STREAM = "testrepository.subunit"
-INDEX = "<h1>Index of /</h1><ul>{}</ul>"
 
 Body = bytes | Callable[[Wire], None]
 
@@ -180,8 +177,8 @@ BOMBS = (
         MANIFEST,
         packed("{},", 7 * MIB, '{"tree":[', "{}]}"),
         "no-artifacts",
-        "",
-        memory=500 * MIB,
+        "more values than can be read",
+        memory=200 * MIB,
     ),
     bomb(
         "files of a manifest",
@@ -194,9 +191,9 @@ BOMBS = (
         "entries of a JSON index",
         "",
         packed("{},", 7 * MIB, "[", "{}]"),
-        "parse-failed",
-        "no directory index",
-        memory=500 * MIB,
+        "too-large",
+        "more values than can be read",
+        memory=200 * MIB,
     ),
     bomb(
         "test cases",
@@ -245,7 +242,7 @@ BOMBS = (
     ),
     # -- deep
     bomb("a deep manifest", MANIFEST, packed('{"tree":[', 7 * MIB), "no-artifacts", ""),
-    bomb("a deep JSON index", "", packed("[", 7 * MIB), "parse-failed", "no directory index"),
+    bomb("a deep JSON index", "", packed("[", MIB), "parse-failed", "no directory index"),
     bomb(
         "a deep job-output.json",
         JSON + ".gz",
@@ -254,6 +251,7 @@ BOMBS = (
         "dstat|job-output",
         beside=True,
     ),
+    bomb("entities in entities", XML, lambda: bombs.laughs(30), "parse-failed", "a DOCTYPE"),
     bomb("a deep report", XML + ".gz", packed("<testsuite>", 50 * MIB), "finished", "nested more than"),
     # -- sent to /api/upload
     bomb("zip", "/x.zip", lambda: bombs.zip_zeros(10**10), "too-large", "when unpacked"),
@@ -340,16 +338,12 @@ def _rss(pid: int) -> int:
     return 0
 
 
-class BombTests(TestCase):
-    timeout = 300
+class BombTests(SiteTestCase):
+    timeout = 600
 
     def setUp(self) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="stackviz-deployer-"))
-        self.addCleanup(shutil.rmtree, self.base)
+        super().setUp()
         self.made: dict[int, Body] = {}
-        self.factory = WireFactory(self.answer)
-        self.place = f"127.0.0.1:{self.factory.listen()}"
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.factory.close()))
 
     def answer(self, wire: Wire, head: bytes) -> None:
         _, number, path = head.split()[1].decode().split("/", 2)
@@ -374,22 +368,16 @@ class BombTests(TestCase):
     def _each(self) -> None:
         held = self.base / "held"
         held.write_bytes(bytes(HELD.size))
-        config = {
-            "gerrits": [],
-            "zuuls": [],
-            "log_hosts": [self.place],
-            "private_networks": ["127.0.0.0/8"],
-            "workers": 1,
-            "limits": {
-                "artifact_bytes": 64 * MIB,
-                "total_bytes": 128 * MIB,
-                "listing_bytes": 8 * MIB,
-                "upload_bytes": 64 * MIB,
-                "memory_bytes": 1 << 30,
-                "fetch_seconds": 3,
-                "task_seconds": 60,
-            },
+        limits = {
+            "artifact_bytes": 64 * MIB,
+            "total_bytes": 128 * MIB,
+            "listing_bytes": 8 * MIB,
+            "upload_bytes": 64 * MIB,
+            "memory_bytes": 1 << 30,
+            "fetch_seconds": 3,
+            "task_seconds": 60,
         }
+        config = self.config(limits=limits)
         wrong = []
         with Daemon(self.base / "daemon", config, instruments=[f"held={held}"]) as daemon:
             assert daemon.process is not None

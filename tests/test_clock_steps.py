@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The time of day is set while the daemon runs: nothing hangs, nothing ends early, no time goes wild."""
 
-import shutil
 import struct
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.clock import Elapsed, run_steadily
 from stackviz_deployer.model import Task
@@ -20,7 +17,8 @@ from stackviz_deployer.store.retention import SqlRetention, newest_use
 from stackviz_deployer.store.sqlite import SqliteDatabase
 from stackviz_deployer.store.task_store import SqlTaskStore
 from tests.daemon import Daemon
-from tests.net.wire import Wire, WireFactory
+from tests.net.site import SiteTestCase
+from tests.net.wire import Wire
 from tests.store.building import StoreTestCase, a_blob, a_job, a_parsed
 
 reactor: Any = _reactor
@@ -116,28 +114,18 @@ class KeptTests(StoreTestCase):
         self.assertEqual((await store.fail(task, code="x", message="x")).finished_ms, task.started_ms)
 
 
-class StepTests(TestCase):
-    timeout = 120
-
+class StepTests(SiteTestCase):
     def setUp(self) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="stackviz-deployer-"))
-        self.addCleanup(shutil.rmtree, self.base)
+        super().setUp()
         self.asked: list[Wire] = []
-        self.factory = WireFactory(lambda wire, _head: self.asked.append(wire))
-        self.place = f"127.0.0.1:{self.factory.listen()}"
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.factory.close()))
         self.file = self.base / "step"
         self.step(0)
-        config = {
-            "gerrits": [],
-            "zuuls": [],
-            "log_hosts": [self.place],
-            "private_networks": ["127.0.0.0/8"],
-            "workers": 1,
-            "limits": {"fetch_seconds": FETCH_S, "task_seconds": 20},
-        }
+        config = self.config(limits={"fetch_seconds": FETCH_S, "task_seconds": 20})
         self.daemon = Daemon(self.base / "daemon", config, instruments=[f"step={self.file}"])
         self.addCleanup(self.daemon.kill)
+
+    def answer(self, wire: Wire, _head: bytes) -> None:
+        self.asked.append(wire)
 
     def step(self, seconds: float) -> None:
         """How far the daemon's time of day is off from now on."""

@@ -4,11 +4,8 @@
 The servers and the name server are real and on the loopback; the daemon is the real one.
 """
 
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -17,9 +14,9 @@ from twisted.internet.threads import deferToThread
 from twisted.names import dns
 from twisted.names.error import DNSNameError, DNSServerError
 from twisted.names.server import DNSServerFactory
-from twisted.trial.unittest import TestCase
 
 from tests.daemon import Daemon, free_port
+from tests.net.site import SiteTestCase
 from tests.net.wire import Wire, WireFactory, certificates
 
 reactor: Any = _reactor
@@ -28,17 +25,11 @@ CONSOLE = b"2016-01-01 00:00:00.123 | all is well\n"
 PIECE = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + INDEX
 
 
-class UpstreamTestCase(TestCase):
-    timeout = 180
-
+class UpstreamTestCase(SiteTestCase):
     def setUp(self) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="stackviz-deployer-"))
-        self.addCleanup(shutil.rmtree, self.base)
+        super().setUp()
         self.broken: Callable[[Wire, str], bool] = lambda _wire, _path: False
         """Whether it has answered in its own way."""
-        self.factory = WireFactory(self.answer)
-        self.port = self.factory.listen()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.factory.close()))
 
     def answer(self, wire: Wire, head: bytes) -> None:
         path = head.split()[1].decode().removeprefix("/job/")
@@ -51,15 +42,7 @@ class UpstreamTestCase(TestCase):
             wire.answer(body)
 
     def config(self, *places: str, **more: Any) -> dict[str, Any]:
-        return {
-            "gerrits": [],
-            "zuuls": [],
-            "log_hosts": list(places),
-            "private_networks": ["127.0.0.0/8"],
-            "workers": 1,
-            "limits": {"fetch_seconds": 20, "task_seconds": 90},
-            **more,
-        }
+        return super().config(*places, limits={"fetch_seconds": 20, "task_seconds": 90}, **more)
 
     def end(self, daemon: Daemon, place: str, scheme: str = "http") -> dict[str, Any]:
         """Of a scrape; what failed must have left its message in the log."""

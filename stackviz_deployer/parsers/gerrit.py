@@ -20,6 +20,7 @@ from stackviz_deployer.model import ParseRequest, ParseResult
 from stackviz_deployer.parsers.ci_comments import parse_comment
 from stackviz_deployer.parsers.decode import Decoder
 from stackviz_deployer.parsers.fields import milliseconds_of, number_of, text_of
+from stackviz_deployer.parsers.values import load
 
 MAX_CHANGES = 100
 MAX_MESSAGES = 20_000
@@ -81,7 +82,7 @@ def _decoded(body: bytes, host: str) -> Any:
         # Cut at the first line's end, never at other "line breaks": texts may hold U+0085.
         body = body.partition(b"\n")[2]
     try:
-        return orjson.loads(body)
+        return load(body, host)
     except orjson.JSONDecodeError as error:  # also for what is nested too deep
         start = body[:60].decode("utf-8", "replace").strip()
         raise ParseError(

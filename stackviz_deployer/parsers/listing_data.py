@@ -10,10 +10,10 @@ from html import unescape
 from itertools import islice
 from typing import Any
 
-import orjson
 from attrs import define
 
 from stackviz_deployer.parsers.fields import size_of
+from stackviz_deployer.parsers.values import load
 from stackviz_deployer.parsers.wanted import is_name, quoted
 
 _XML = re.compile(r"\s*(?:<\?xml[^<>]{0,200}>\s*)?<list>")
@@ -40,7 +40,7 @@ def data_entries(text: str, base_url: str, warnings: list[str], page: str) -> It
     Of a torn one those before the damage, with a sentence in ``warnings`` that names ``page``.
     """
     if text.lstrip()[:1] == "[":
-        found, whole = _json(text)
+        found, whole = _json(text, page)
         rows = list(_json_rows(found))
         if not rows and (found or not whole):
             return None
@@ -58,10 +58,10 @@ def data_entries(text: str, base_url: str, warnings: list[str], page: str) -> It
     return entries.values()
 
 
-def _json(text: str) -> tuple[list[Any], bool]:
+def _json(text: str, page: str) -> tuple[list[Any], bool]:
     """The elements of an array; False when there were more than could be read."""
     try:
-        found = orjson.loads(text)
+        found = load(text.encode("utf-8", "replace"), page)
     except ValueError:
         return list(islice(_before_damage(text), MAX_TORN)), False
     return found, True

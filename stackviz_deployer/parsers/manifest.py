@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from stackviz_deployer.errors import ParseError
 from stackviz_deployer.model import ParseRequest, ParseResult
 from stackviz_deployer.parsers.decode import Decoder
 from stackviz_deployer.parsers.fields import size_of
+from stackviz_deployer.parsers.values import load
 from stackviz_deployer.parsers.wanted import MAX_DEPTH, MAX_NAME, Answer, chooser, is_name, quoted
 
 
@@ -30,7 +29,7 @@ def parse(request: ParseRequest) -> ParseResult:
     (page,) = request.inputs
     decoder = Decoder(page.path, name=page.name, max_bytes=request.max_bytes)
     try:
-        document = _load(b"".join(decoder))
+        document = _load(b"".join(decoder), page.name)
     except (ValueError, RecursionError) as error:
         raise ParseError(f"{page.name} is no manifest: {error}.") from error
     tree = document.get("tree") if isinstance(document, dict) else None
@@ -49,9 +48,9 @@ def parse(request: ParseRequest) -> ParseResult:
     )
 
 
-def _load(body: bytes) -> Any:
+def _load(body: bytes, name: str) -> Any:
     try:
-        return orjson.loads(body)
+        return load(body, name)
     except ValueError:
         # Python wrote it: a file name that is no UTF-8 has lone surrogates, which only Python reads again
         return json.loads(body)

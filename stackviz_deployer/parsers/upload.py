@@ -181,10 +181,14 @@ class _Unpacking:
     def _write(self, chunks: Iterator[bytes], path: str) -> None:
         """Take an archive's entry, if it is something."""
         self.seen += 1
+        begin = next(chunks, None)
+        if begin is None:  # without a file: an archive of nothing but these only costs time
+            self._leave_out(path)
+            return
         into = self._next()
         size, shown = 0, None
         with into.open("wb") as file:
-            for number, chunk in enumerate(chunks):
+            for number, chunk in enumerate(chain((begin,), chunks)):
                 size += len(chunk)
                 if size > self._entry_bytes:
                     self.warnings.append(f"{path} has more than {self._entry_bytes} bytes and was left out.")

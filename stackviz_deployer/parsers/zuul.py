@@ -18,6 +18,7 @@ from stackviz_deployer.errors import ParseError
 from stackviz_deployer.model import ParseRequest, ParseResult
 from stackviz_deployer.parsers.decode import Decoder
 from stackviz_deployer.parsers.fields import milliseconds_of, number_of, text_of, url_of
+from stackviz_deployer.parsers.values import load
 
 MAX_BUILDS = 3_000
 MAX_BUILDS_BYTES = 3 << 20
@@ -67,7 +68,7 @@ def parse(request: ParseRequest) -> ParseResult:
     decoder = Decoder(request.inputs[0].path, name=host, max_bytes=request.max_bytes)
     body = b"".join(decoder)
     try:
-        answer = orjson.loads(body)
+        answer = load(body, host)
     except orjson.JSONDecodeError as error:  # also for what is nested too deep
         start = body[:60].decode("utf-8", "replace").strip()
         raise ParseError(f"{host} did not answer with Zuul's JSON ({error}); it begins {start!r}.") from error

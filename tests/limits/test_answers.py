@@ -4,6 +4,7 @@
 import json
 from typing import Any
 
+from stackviz_deployer.errors import TooLargeError
 from stackviz_deployer.parsers import (
     ci_comments,
     fields,
@@ -11,6 +12,7 @@ from stackviz_deployer.parsers import (
     listing,
     listing_data,
     manifest,
+    values,
     wanted,
     zuul,
 )
@@ -136,6 +138,35 @@ class ZuulTests(ParserCase):
         for count in (zuul.MAX_TENANTS, zuul.MAX_TENANTS + 1):
             data = self.read([{"name": f"t{n}"} for n in range(count)], "tenants").data
             self.assertEqual(len(data["tenants"]), zuul.MAX_TENANTS)
+
+
+class ValueTests(ParserCase):
+    """How much may become of an answer's JSON, told before any of it is made."""
+
+    def test_values(self) -> None:
+        for parser, around, options in (
+            (gerrit.parse, '{"_number":5,"messages":[%s]}', {}),
+            (zuul.parse, "[%s]", {"kind": "builds"}),
+            (manifest.parse, '{"tree":[%s]}', {"url": "http://h/"}),
+            (listing.parse, '[{"name":"a"},%s]', {"url": "http://h/"}),
+        ):
+            text = around % ",".join(["{}"] * 10)
+            self.patch(values, "MAX_BYTES", self.weight(text))
+            self.parse(parser, text, **options)
+            self.patch(values, "MAX_BYTES", self.weight(text) - 1)
+            error = self.assertRaises(TooLargeError, self.parse, parser, text, **options)
+            self.assertIn("more values than can be read", error.message)
+
+    def weight(self, text: str) -> int:
+        marks = text.count(",") + text.count(":")
+        return 200 * text.count("{") + 88 * text.count("[") + 60 * marks
+
+    def test_a_manifest_as_large_as_may_be(self) -> None:
+        one = (
+            b'{"name": "some-log.txt.gz", "mimetype": "text/plain", "encoding": null, "size": 12345,'
+            b' "last_modified": 1600000000},'
+        )
+        values.check(b'{"tree": [' + one * ((32 << 20) // len(one)), "x")
 
 
 class IndexTests(ParserCase):

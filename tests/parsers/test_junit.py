@@ -5,7 +5,6 @@ import contextlib
 import csv
 import gzip
 import itertools
-import json
 import lzma
 import re
 import time
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from stackviz_deployer.errors import ParseError, TooLargeError
-from stackviz_deployer.model import InputFile, ParsedArtifact, ParseRequest, ParseResult
+from stackviz_deployer.model import ParseResult
 from stackviz_deployer.parsers import junit_reader, junit_xml
 from stackviz_deployer.parsers.blockgzip import BlockGzipWriter
 from stackviz_deployer.parsers.junit import parse
@@ -27,6 +26,7 @@ from stackviz_deployer.parsers.junit_times import duration_us, moment
 from stackviz_deployer.parsers.subunit_names import Names
 from stackviz_deployer.parsers.subunit_run import RunLimits, TestRun
 from stackviz_deployer.parsers.subunit_shape import MAX_FREE_LANES, MAX_WORKERS
+from tests.parsers.runs import RunCase, load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FIXTURES = ROOT / "tests" / "fixtures" / "junit"
@@ -38,24 +38,8 @@ DIFFERENT = {"enricomi__junit.multiresult.xml": {"success": 1, "fail": 2, "skip"
 Row = dict[str, Any]
 
 
-def load(artifact: ParsedArtifact) -> Any:
-    return json.loads(gzip.decompress(Path(artifact.path).read_bytes()))
-
-
-class Case(SynchronousTestCase):
-    def parse(self, *paths: Path | str, max_bytes: int = 1 << 30, **options: Any) -> ParseResult:
-        out = self.mktemp()
-        Path(out).mkdir()
-        inputs = tuple(InputFile(path=str(path), name=f"logs/{Path(path).name}") for path in paths)
-        request = ParseRequest(
-            parser="junit", inputs=inputs, out_dir=out, max_bytes=max_bytes, options=options
-        )
-        return ParseResult.from_json(json.loads(json.dumps(parse(request).to_json())))
-
-    def parse_bytes(self, data: bytes, **options: Any) -> ParseResult:
-        path = self.mktemp()
-        Path(path).write_bytes(data)
-        return self.parse(path, **options)
+class Case(RunCase):
+    parser = staticmethod(parse)
 
     def group(self, made: ParseResult) -> tuple[list[Row], Row, Row]:
         self.assertEqual(

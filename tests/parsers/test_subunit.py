@@ -2,7 +2,6 @@
 """Whole streams -> artifacts, compared with what python-subunit says of them."""
 
 import gzip
-import json
 import lzma
 import subprocess
 import sys
@@ -11,35 +10,19 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.errors import TooLargeError
-from stackviz_deployer.model import InputFile, ParsedArtifact, ParseRequest, ParseResult
+from stackviz_deployer.model import InputFile, ParseRequest, ParseResult
 from stackviz_deployer.parsers.subunit import PARTIAL, artifact_names, parse
 from stackviz_deployer.parsers.subunit_names import Names
 from tests.parsers import subunit_oracle as oracle
+from tests.parsers.runs import RunCase, load
 
 SHOWN = {"success": "success", "xfail": "success", "fail": "fail", "uxsuccess": "fail", "skip": "skip"}
 
 
-def load(artifact: ParsedArtifact) -> Any:
-    return json.loads(gzip.decompress(Path(artifact.path).read_bytes()))
-
-
-class Case(SynchronousTestCase):
-    def parse(self, *paths: Path | str, max_bytes: int = 1 << 30, **options: Any) -> ParseResult:
-        out = self.mktemp()
-        Path(out).mkdir()
-        inputs = tuple(InputFile(path=str(path), name=f"logs/{Path(path).name}") for path in paths)
-        request = ParseRequest(
-            parser="subunit", inputs=inputs, out_dir=out, max_bytes=max_bytes, options=options
-        )
-        return ParseResult.from_json(json.loads(json.dumps(parse(request).to_json())))
-
-    def parse_bytes(self, data: bytes, **options: Any) -> ParseResult:
-        path = self.mktemp()
-        Path(path).write_bytes(data)
-        return self.parse(path, **options)
+class Case(RunCase):
+    parser = staticmethod(parse)
 
     def group(self, made: ParseResult) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
         self.assertEqual(
