@@ -2,7 +2,7 @@
 // Light or dark: as the system has it, or as the person chose.  No module: it must run before the first paint.
 (() => {
   const KEY = "scheme";
-  const NAMES = { system: "System", light: "Light", dark: "Dark" };
+  const NAMES = { system: "Colours: system", light: "Colours: light", dark: "Colours: dark" };
   const root = document.documentElement;
 
   const chosen = () => {
@@ -26,7 +26,6 @@
     const select = document.createElement("select");
     select.className = "scheme";
     select.setAttribute("aria-label", "Colours");
-    select.title = "Colours";
     for (const [value, name] of Object.entries(NAMES)) select.add(new Option(name, value));
     select.value = chosen();
     const show = () => {

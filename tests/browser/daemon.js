@@ -105,8 +105,9 @@ export async function upload(daemon, files) {
   return await finished(daemon, uuid);
 }
 
-export function startBrowser() {
-  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+/** @param {string[]} [flags] more of them */
+export function startBrowser(flags = []) {
+  return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...flags] });
 }
 
 /**

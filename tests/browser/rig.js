@@ -9,15 +9,16 @@ import { openPage, skip, startBrowser, startDaemon } from "./daemon.js";
 /**
  * A browser for all tests of the file.  When a test ends, each page that it opened must have been free of console errors,
  * uncaught exceptions and reports of the policy, but for those that are `known`: what the test causes on purpose.
+ * @param {string[]} [flags] more of the browser's command line
  */
-export function rigBrowser() {
+export function rigBrowser(flags) {
   /** @type {ReturnType<typeof startBrowser>} */
   let browser;
   /** @type {Set<() => Promise<void>>} */
   const pages = new Set();
 
   before(async () => {
-    if (!skip) await (browser = startBrowser());
+    if (!skip) await (browser = startBrowser(flags));
   });
   afterEach(async () => {
     for (const close of pages) await close();

@@ -120,6 +120,7 @@ export const C = Object.freeze({
   tableBox: "table-box",
   tag: "tag",
   tall: "tall",
+  testHead: "test-head",
   testLink: "test-link",
   testName: "test-name",
   testPath: "test-path",

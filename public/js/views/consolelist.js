@@ -10,7 +10,8 @@ import { emptyRow, lineRow } from "./consolerow.js";
 /** @typedef {import("../lib/consolelines.js").Rows} Rows */
 /** @typedef {import("../lib/consolelines.js").Span} Span */
 
-const ROW = 18;
+/** A line that has not been measured, by the size of letters. */
+const ROW = Math.round((18 / 14) * parseFloat(getComputedStyle(document.documentElement).fontSize));
 const SPARE = 6;
 const IDLE_MS = 140;
 

@@ -107,7 +107,7 @@ export function makeConsole({ index, data, name, failures }) {
     },
     text: () => (span ? data.text(...span) : null),
   });
-  const fold = h("details", { class: C.treeFold, open: matchMedia("(min-width: 900px)").matches }, h("summary", null, counted(sections.length, "section")), tree.element);
+  const fold = h("details", { class: C.treeFold, open: matchMedia("(min-width: 56.25em)").matches }, h("summary", null, counted(sections.length, "section")), tree.element);
   const element = h("div", { class: C.consoleGrid }, fold, h("div", { class: C.consoleMain }, bar.element, list.element));
 
   const question = () => (wanted.text ? { text: wanted.text, exact: wanted.exact, pattern: wanted.pattern } : null);

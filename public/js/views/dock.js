@@ -7,7 +7,7 @@ import { C } from "../lib/classes.js";
 import { setSteps, stepsOf } from "./folds.js";
 
 /** As in the style sheets. */
-const WIDE = "(min-width: 1100px)";
+const WIDE = "(min-width: 68.75em)";
 /** The fold that says that they may take nearly all of the window. */
 const TALL = "tall";
 /** Between a lane and the details, and between a lane and the window's upper edge: the axis is above it. */

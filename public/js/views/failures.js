@@ -136,7 +136,7 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkO
       } },
       kindIcon(TEST_STATUS[tests.status[i]].kind),
       h("span", { class: C.visuallyHidden }, TEST_STATUS[tests.status[i]].label),
-      h("span", { class: C.testName }, splitName(name).short.slice(0, 300), ...marksOf(tests.tags[i]).map(({ word }) => h("span", { class: `${C.tag} mark` }, word))),
+      h("span", { class: C.testHead }, h("span", { class: C.testName }, splitName(name).short.slice(0, 300)), ...marksOf(tests.tags[i]).map(({ word }) => h("span", { class: `${C.tag} mark` }, word))),
       h("span", { class: C.testWhere }, h("span", { class: C.testPath }, classOf(name).slice(0, 300)), h("span", null, when)),
     );
   }

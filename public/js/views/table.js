@@ -11,7 +11,8 @@ import { statusBadge } from "./pieces.js";
 
 /** @typedef {import("../lib/urlstate.js").SortKey} SortKey */
 
-const ROW = 28;
+/** As high as the size of letters asks for. */
+const ROW = Math.round(2 * parseFloat(getComputedStyle(document.documentElement).fontSize));
 const MOST_HEIGHT = 440;
 const SPARE = 8;
 
@@ -50,6 +51,7 @@ export function makeTable({ tests, zone, onSelect, onSort, onPlace }) {
   const table = h("table", { "aria-label": "Tests" }, h("thead", null, h("tr", { "aria-rowindex": "1" }, ...heads)), body);
   const empty = h("p", { class: C.muted, hidden: true }, "No test fits the filter.");
   const box = h("div", { class: C.tableBox }, table);
+  box.style.setProperty("--row", `${ROW}px`);
   const count = h("span", { class: C.muted, role: "status" });
   const element = h("section", { class: C.section, id: "tests" }, h("div", { class: C.groupHead }, h("h2", null, "Tests"), count), empty, box);
 
@@ -124,7 +126,7 @@ export function makeTable({ tests, zone, onSelect, onSort, onPlace }) {
       "tr",
       { "aria-rowindex": at + 2, class: i === selected ? C.selected : null, "aria-current": i === selected ? "true" : null, onclick: pick },
       h("td", { class: C.colStatus }, statusBadge(TEST_STATUS[tests.status[i]])),
-      h("td", { title: visible(name.slice(0, 1000)) }, h("button", { type: "button", tabindex: at === active ? "0" : "-1" }, h("span", { class: C.testName }, short.slice(0, 300)), h("span", { class: C.testPath }, path.slice(0, 300)), ...marksOf(tests.tags[i]).map(({ word, title }) => h("span", { class: `${C.tag} mark`, title }, word)), ...plainTags(tests.tags[i]).slice(0, 6).map((tag) => h("span", { class: C.tag }, visible(tag.slice(0, 60)))))),
+      h("td", { title: visible(name.slice(0, 1000)) }, h("button", { type: "button", tabindex: at === active ? "0" : "-1" }, h("span", { class: C.testName }, short.slice(0, 300)), ...marksOf(tests.tags[i]).map(({ word, title }) => h("span", { class: `${C.tag} mark`, title }, word)), h("span", { class: C.testPath }, path.slice(0, 300)), ...plainTags(tests.tags[i]).slice(0, 6).map((tag) => h("span", { class: C.tag }, visible(tag.slice(0, 60)))))),
       h("td", { class: C.colWorker }, visible(tests.workers[tests.lane[i]])),
       h("td", { class: C.colStart }, formatMoment(tests.start[i], zone(), tests.from_ms, 0)),
       h("td", { class: C.colDuration }, formatLength((tests.end[i] - tests.start[i]) / 1000)),
