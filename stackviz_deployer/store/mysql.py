@@ -38,6 +38,8 @@ from stackviz_deployer.store.mysql_errors import (
 )
 from stackviz_deployer.store.mysql_migrate import lock_name, migrate
 from stackviz_deployer.store.mysql_pool import (
+    LOCK_S,
+    STATEMENT_S,
     THREADS,
     MysqlCursor,
     MysqlPool,
@@ -77,16 +79,22 @@ class MysqlDatabase(Service):
         *,
         migrations: Sequence[Migration] | None = None,
         stop_s: float = 10.0,
+        lock_s: int = LOCK_S,
+        statement_s: float = STATEMENT_S,
         opened: Callable[[Cursor], None] = lambda _: None,
     ) -> None:
         """``reactor``: IReactorCore, IReactorThreads and IReactorTime; ``migrations``: None = the package's.
 
+        ``lock_s``: how long a statement waits for rows that another has, ``statement_s``: how long it
+        may take at all; ``stop_s``: how long stopping waits before it cuts connections.
         ``opened`` may read in the database of our form, before anybody else does.
         """
         self._server = server
         self._reactor = reactor
         self._migrations = migrations
         self._stop_s = stop_s
+        self._lock_s = lock_s
+        self._statement_s = statement_s
         self._opened = opened
         self._calls = InFlight()
         self._pools: dict[str, MysqlPool] = {}
@@ -97,7 +105,7 @@ class MysqlDatabase(Service):
         try:
             options = connect_options(self._server)
             with closing(pymysql.connect(**{**options, "read_timeout": MIGRATE_S})) as connection:
-                set_up(connection, "write", statement_s=MIGRATE_S)
+                set_up(connection, "write", lock_s=MIGRATE_S, statement_s=MIGRATE_S)
                 with closing(connection.cursor()) as cursor:
                     txn = MysqlCursor(cursor)
                     migrate(txn, self._server.where, self._server.name, migrations)
@@ -107,7 +115,12 @@ class MysqlDatabase(Service):
         except OSError as error:
             raise StoreError(f"{self._server.where}: {error}; look at 'ssl_ca' in 'database'") from error
         down = Reachable()
-        self._pools = {kind: MysqlPool(kind, options, down, self._reactor) for kind in THREADS}
+        self._pools = {
+            kind: MysqlPool(
+                kind, options, down, self._reactor, lock_s=self._lock_s, statement_s=self._statement_s
+            )
+            for kind in THREADS
+        }
         self._calls.open()
         super().startService()
 

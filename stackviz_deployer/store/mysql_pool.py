@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import ssl
@@ -14,7 +15,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from pymysql.constants import CLIENT
-from pymysql.err import MySQLError
+from pymysql.err import MySQLError, OperationalError
 from twisted.enterprise import adbapi
 
 from stackviz_deployer.errors import StoreError
@@ -119,17 +120,22 @@ class Reachable:
         self._lock = threading.Lock()
         self._failed: tuple[float, MySQLError] | None = None
 
+    def shut(self) -> None:
+        """Let nobody connect any more."""
+        with self._lock:
+            self._failed = (math.inf, OperationalError(2006, "the daemon is stopping"))
+
     def connect(self, connect: Callable[[], T]) -> T:
         """What ``connect`` gives, unless it failed a moment ago."""
         with self._lock:
             failed = self._failed
-        if failed is not None and time.monotonic() - failed[0] < DOWN_S:
+        if failed is not None and time.monotonic() < failed[0]:
             raise type(failed[1])(*failed[1].args)
         try:
             connection = connect()
         except MySQLError as error:
             with self._lock:
-                self._failed = (time.monotonic(), error)
+                self._failed = (time.monotonic() + DOWN_S, error)
             raise
         with self._lock:
             self._failed = None
@@ -141,13 +147,22 @@ class MysqlPool(adbapi.ConnectionPool):
 
     connectionFactory = PooledConnection
 
-    def __init__(self, kind: str, options: Mapping[str, Any], down: Reachable, reactor: Any) -> None:
+    def __init__(
+        self,
+        kind: str,
+        options: Mapping[str, Any],
+        down: Reachable,
+        reactor: Any,
+        *,
+        lock_s: int,
+        statement_s: float,
+    ) -> None:
         super().__init__(
             "pymysql",
             **options,
             cp_min=1,
             cp_max=THREADS[kind],
-            cp_openfun=lambda connection: set_up(connection, kind),
+            cp_openfun=lambda connection: set_up(connection, kind, lock_s=lock_s, statement_s=statement_s),
             cp_reactor=reactor,
             cp_name=f"mysql-{kind}",
         )
@@ -160,7 +175,8 @@ class MysqlPool(adbapi.ConnectionPool):
         return self._down.connect(super().connect)
 
     def cut(self) -> None:
-        """End what the threads wait for: PyMySQL has no way of its own to do so from outside."""
+        """End what the threads wait for, for good: PyMySQL has no way of its own to do so from outside."""
+        self._down.shut()
         for connection in list(self.connections.values()):
             with suppress(OSError, AttributeError):
                 connection._sock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001 - no other way
@@ -188,7 +204,7 @@ def connect_options(server: MysqlServer) -> dict[str, Any]:
     return options
 
 
-def set_up(connection: Any, kind: str, *, statement_s: float = STATEMENT_S) -> None:
+def set_up(connection: Any, kind: str, *, lock_s: int, statement_s: float) -> None:
     """What a server, or another program's defaults, must not decide for us."""
     with closing(connection.cursor()) as cursor:
         cursor.execute("SELECT VERSION(), @@max_allowed_packet")
@@ -200,6 +216,6 @@ def set_up(connection: Any, kind: str, *, statement_s: float = STATEMENT_S) -> N
         )
         cursor.execute(
             f"SET SESSION sql_mode = '{_SQL_MODE}', time_zone = '+00:00',"
-            f" innodb_lock_wait_timeout = {LOCK_S:d}, {limit}"
+            f" innodb_lock_wait_timeout = {lock_s:d}, {limit}"
         )
         cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {_ISOLATION[kind]}")
