@@ -113,3 +113,12 @@ test("artifacts as runs, measurements and consoles; the first of a kind counts",
   assert.deepEqual(runs.map((run) => [run.name, run.subunit?.id, run.stats?.id]), [["x", "1", "2"], ["y", undefined, "5"]]);
   assert.deepEqual([dstats.length, consoles.length], [1, 1]);
 });
+
+test("lanes bear the name of their host; without hosts there are workers", () => {
+  const two = makeTestSet([one("x", "success", 0, 1, ["worker-0", "host:b"]), one("y", "success", 0, 1, ["worker-1", "host:b"]), one("z", "success", 1, 2, ["worker-2", "host:a"]), one("w", "success", 1, 2, [])]);
+  assert.deepEqual(two.workers, ["no worker", "b #0", "b #1", "a #2"]);
+  assert.deepEqual(two.hosts, ["", "b", "b", "a"]);
+  const mixed = makeTestSet([one("x", "success", 0, 1, ["worker-0", "host:b"]), one("y", "success", 0, 1, ["worker-0", "host:a"])]);
+  assert.deepEqual([mixed.workers, mixed.hosts], [["worker 0"], [""]], "a lane of several hosts is none's");
+  assert.deepEqual(makeTestSet([one("x", "success", 0, 1, ["worker-3"])]).hosts, [""]);
+});

@@ -16,6 +16,7 @@ import { visible } from "./format.js";
  * @property {Uint16Array} lane index into `workers`
  * @property {(readonly string[])[]} tags besides the worker's
  * @property {string[]} workers labels of the lanes
+ * @property {string[]} hosts of the lanes, "" where the results tell none
  * @property {number} from_ms of the whole run
  * @property {number} to_ms the same when it took no time
  * @property {Uint32Array} byStart tests in order of their start
@@ -53,8 +54,8 @@ export function makeTestSet(json) {
     if (end[i] > to_ms) to_ms = end[i];
   }
   if (!(to_ms >= from_ms)) from_ms = to_ms = Number.isFinite(from_ms) ? from_ms : 0;
-  const { lane, workers } = makeLanes(worker, tags);
-  return { count, names, start, end, status, lane, tags, workers, from_ms, to_ms, byStart: orderBy(start), counts };
+  const { lane, workers, hosts } = makeLanes(worker, tags);
+  return { count, names, start, end, status, lane, tags, workers, hosts, from_ms, to_ms, byStart: orderBy(start), counts };
 }
 
 const WORKER = /^worker-(\d{1,6})$/;
@@ -91,7 +92,7 @@ function makeLanes(worker, tags) {
   hosts.forEach((host, at) => {
     if (host) workers[at] = `${host.slice(0, 60)} ${workers[at].replace(/^worker /, "#")}`;
   });
-  return { lane, workers };
+  return { lane, workers, hosts: Array.from(hosts, (host) => host ?? "") };
 }
 
 /**

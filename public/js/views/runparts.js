@@ -8,7 +8,8 @@ import { makeDetails } from "./details.js";
 import { makeDock } from "./dock.js";
 import { makeFailures } from "./failures.js";
 import { machineChoices } from "./machinemenu.js";
-import { bindMenu, option } from "./menus.js";
+import { laneChoices } from "./lanesmenu.js";
+import { bindMenu } from "./menus.js";
 import { makeTable } from "./table.js";
 import { makeTeller } from "./telling.js";
 import { makeWorkers } from "./workers.js";
@@ -24,9 +25,9 @@ const IN_BRIEF = ["cpu", "memory", "disk"];
  *   job: import("../lib/types.js").Job, lanes: readonly import("../lib/gaps.js").LaneTime[], gaps: readonly import("../lib/gaps.js").Gap[],
  *   side: HTMLElement, below: HTMLElement, folding: HTMLDetailsElement, metrics: HTMLDetailsElement, machine: ReturnType<typeof import("./machine.js").makeMachine>|null,
  *   state: () => ViewState, set: (change: Partial<ViewState>) => void, onPick: (test: number, at: "details"|"both") => void, laneBox: (test: number) => {top: number, bottom: number},
- *   onFold: (lane: number) => void, onClose: () => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void}} options
+ *   onClose: () => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void}} options
  */
-export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onPick, laneBox, onFold, onClose, onStep, onShow }) {
+export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onPick, laneBox,  onClose, onStep, onShow }) {
   const zone = () => state().zone;
   const { linkOf, sharedLinkOf, markdownOf } = makeTeller({ tests, job, zone });
   const dock = makeDock(laneBox);
@@ -51,7 +52,7 @@ export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, s
     },
   });
   const table = makeTable({ tests, zone, onSelect: (i) => onPick(i, "details"), onSort: (sort, descending) => set({ sort, descending, row: 0 }), onPlace: (row) => notePlace({ row }) });
-  const showLanes = bindMenu(folding, () => tests.workers.map((label, lane) => option(label, !state().folded.includes(label), () => onFold(lane))));
+  const showLanes = bindMenu(folding, () => laneChoices(tests, state().folded, set));
   const showMetrics = bindMenu(metrics, () => (machine ? machineChoices(machine.choice(), hosts, set) : []));
   fill(side, findings.element, workers.element);
   below.before(dock.element);

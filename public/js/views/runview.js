@@ -86,7 +86,7 @@ export function makeRunView({ tests, stats, hosts, details, job, state, set }) {
   void timeline.drawn.then(async () => {
     const [{ makeRunParts }] = await Promise.all([import("./runparts.js"), sheet("/css/findings.css"), sheet("/css/details.css"), sheet("/css/tests.css")]);
     parts = makeRunParts({
-      tests, stats, hosts: hosts.map(({ name }) => name), details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onPick, laneBox: timeline.laneBox, onFold: fold, onClose,
+      tests, stats, hosts: hosts.map(({ name }) => name), details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onPick, laneBox: timeline.laneBox, onClose,
       onStep: step,
       onShow: (i) => {
         show(i, 0.08);
