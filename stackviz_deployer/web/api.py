@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import resources
@@ -27,7 +27,7 @@ from stackviz_deployer.errors import (
     TaskNotReadyError,
 )
 from stackviz_deployer.interfaces import BlobStore, Keeper, Lookup, Meters, Tasks
-from stackviz_deployer.model import Artifact, ArtifactId, Task, TaskId, TaskState
+from stackviz_deployer.model import Artifact, ArtifactId, BlobSpan, Task, TaskId, TaskState
 from stackviz_deployer.web import body, documents
 from stackviz_deployer.web.blobs import FileSender, InThread, whole
 from stackviz_deployer.web.clients import Clients
@@ -153,17 +153,10 @@ class Api:
     @app.route("/blob/<artifact_id>", methods=["GET"])
     async def blob(self, request: Request, artifact_id: str) -> None:
         artifact = await self._artifact(artifact_id)
-        async with self._reading(artifact) as used:
+        async with self._reading(artifact):
             path = await self._blobs.path(artifact.blob)
             span = whole(str(path), artifact.blob.size)
-            await self._files.send(
-                request,
-                span,
-                tag=artifact.blob.hash,
-                content_type=artifact.content_type,
-                task_id=artifact.task_id,
-                used=used,
-            )
+            await self._send(request, artifact, span, artifact.blob.hash, artifact.content_type)
 
     @app.route("/blob/<artifact_id>/gzip", methods=["GET"])
     async def stored(self, request: Request, artifact_id: str) -> None:
@@ -177,48 +170,42 @@ class Api:
     async def blocks(self, request: Request, artifact_id: str) -> None:
         artifact = await self._in_blocks(artifact_id)
         tag = f"{artifact.blob.hash}-blocks"
-        async with self._reading(artifact) as used:
+        async with self._reading(artifact):
             path = await self._blobs.index_path(artifact.blob)
             span = await self._in_thread(whole, str(path))
-            await self._files.send(
-                request,
-                span,
-                tag=tag,
-                content_type="application/json",
-                task_id=artifact.task_id,
-                used=used,
-            )
+            await self._send(request, artifact, span, tag, "application/json")
 
     @app.route("/blob/<artifact_id>/blocks/<span>", methods=["GET"])
     async def block(self, request: Request, artifact_id: str, span: str) -> None:
         first, last = _span(span)
         artifact = await self._in_blocks(artifact_id)
         tag = f"{artifact.blob.hash}-{first}-{last}"
-        async with self._reading(artifact) as used:
+        async with self._reading(artifact):
             part = await self._blobs.span(artifact.blob, first, last)
-            await self._files.send(
-                request,
-                part,
-                tag=tag,
-                content_type="text/plain; charset=utf-8",
-                task_id=artifact.task_id,
-                used=used,
-            )
+            await self._send(request, artifact, part, tag, "text/plain; charset=utf-8")
 
     @app.route("/openapi.json", methods=["GET"])
     def openapi(self, request: Request) -> bytes:
         return self._openapi.answer(request)
 
     @asynccontextmanager
-    async def _reading(self, artifact: Artifact) -> AsyncIterator[Callable[[], None]]:
-        """What is read counts as use, which is told again by what this gives; what is gone ends its site."""
-        used = partial(self._keeper.used, artifact.task_id)
-        used()
+    async def _reading(self, artifact: Artifact) -> AsyncIterator[None]:
+        """What is read counts as use; what is gone ends its site."""
+        self._keeper.used(artifact.task_id)
         try:
-            yield used
+            yield
         except DataLostError:
             await self._keeper.check(artifact.task_id, [artifact])
             raise
+
+    async def _send(
+        self, request: Request, artifact: Artifact, span: BlobSpan, tag: str, content_type: str
+    ) -> None:
+        """``span``, of the artifact; each time that it is given again from memory counts as use, too."""
+        used = partial(self._keeper.used, artifact.task_id)
+        await self._files.send(
+            request, span, tag=tag, content_type=content_type, task_id=artifact.task_id, used=used
+        )
 
     async def _artifact(self, artifact_id: str) -> Artifact:
         if not _ID.fullmatch(artifact_id):
