@@ -19,13 +19,15 @@ NAMED = re.compile(r"_?(?:[A-Z0-9]+_)*(?:MAX|MOST|LIMITS?|LONGEST|SHARE)(?:_[A-Z
 
 
 def bounds() -> set[str]:
-    """Every such constant of the package, with its module."""
+    """Every such constant, with its module; a table is none (how often which error is tried again)."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         place = path.relative_to(PACKAGE)
         if "public" in place.parts:
             continue
         for node in ast.parse(path.read_bytes()).body:
+            if isinstance(getattr(node, "value", None), ast.Dict):
+                continue
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             for target in targets:
                 if isinstance(target, ast.Name) and NAMED.fullmatch(target.id):
