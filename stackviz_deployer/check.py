@@ -65,6 +65,8 @@ class Means:
     """Raises ValueError or TypeError; whatever its certificate is to blame for."""
     newest_form: Callable[[], int]
     """Of the database."""
+    shared: Callable[[Config], Iterator[Finding]]
+    """Of the servers that several nodes share."""
     worker_command: Sequence[str]
     """Starts a parser process."""
     refusal: Callable[[str], str | None]
@@ -86,7 +88,9 @@ def check(config: Config, means: Means) -> Iterator[Finding]:
         )
     yield from _state_dir(state)
     yield from _blobs(config.blobs)
-    yield _database(state / "stackviz.sqlite3", means.newest_form())
+    if config.database is None:
+        yield _database(state / "stackviz.sqlite3", means.newest_form())
+    yield from means.shared(config)
     ours = running is not None
     for endpoint in config.http:
         yield _endpoint("http", endpoint, means.parse_endpoint, ours=ours)

@@ -99,6 +99,7 @@ def _check(config: Config) -> int:
     from twisted.internet import reactor  # noqa: PLC0415 - it does not run
 
     from stackviz_deployer.check import Means, check, report  # noqa: PLC0415
+    from stackviz_deployer.check_shared import shared  # noqa: PLC0415
     from stackviz_deployer.cpu import COMMAND  # noqa: PLC0415
     from stackviz_deployer.net.guard import AddressGuard  # noqa: PLC0415
     from stackviz_deployer.net.own import is_among  # noqa: PLC0415
@@ -109,6 +110,7 @@ def _check(config: Config) -> int:
         parse_endpoint=partial(examine, reactor=reactor),
         newest_form=lambda: migrations()[-1].version,
         worker_command=COMMAND,
+        shared=shared,
         refusal=AddressGuard(config.private_networks).refusal,
         is_among=is_among,
     )

@@ -13,11 +13,16 @@ from threading import Event
 from typing import Any
 
 import yaml
+from attrs import evolve
 from twisted.trial.unittest import TestCase
 
 from stackviz_deployer.check import RESOLVE_S, Means, check
+from stackviz_deployer.check_shared import shared
 from stackviz_deployer.config import Config
+from stackviz_deployer.model import RedisServer
+from tests import mariadb
 from tests.daemon import Daemon, free_port
+from tests.redis_server import Redis
 from tests.test_operation import TWISTD
 from tests.web.test_listen import write_certificate
 
@@ -213,10 +218,43 @@ class CheckTests(TestCase):
             self.assertIn("DNS gave no answer within 5 seconds", one.text)
         self.assertEqual(len(found), 2)
 
+    def test_shared_servers(self) -> None:
+        maria = mariadb.shared()
+        database = maria.database()
+        redis = Redis(Path(self.mktemp()).absolute(), password="geheim")
+        redis.start()
+        self.addCleanup(redis.stop)
+        right = RedisServer(host="127.0.0.1", port=redis.port, password="geheim")
+        stale = maria.database()
+        with maria.root(stale.name) as root:
+            root.execute("CREATE TABLE stackviz_form (one INT, version INT)")
+            root.execute("INSERT INTO stackviz_form VALUES (1, 99)")
+        for mysql, server, verdicts, words in (
+            (database, right, ["ok", "ok"], "brings its form from 0 to 3"),
+            (evolve(database, password="other"), right, ["error", "ok"], "correct the user and the password"),
+            (stale, right, ["error", "ok"], "newer release"),
+            (database, evolve(right, password="nein"), ["ok", "error"], "WRONGPASS"),
+            (database, evolve(right, db=77), ["ok", "error"], "out of range"),
+            (database, evolve(right, port=mariadb.free_port()), ["ok", "error"], "refused"),
+            (database, evolve(right, port=database.port), ["ok", "error"], "correct 'redis'"),
+            (database, evolve(right, tls=True), ["ok", "error"], "correct 'redis'"),
+        ):
+            with self.subTest(words):
+                config = Config(
+                    state_dir=self.state, gerrits=(), zuuls=(), log_hosts=(), database=mysql, redis=server
+                )
+                found = [one for one in check(config, self.means()) if one.part in ("database", "redis")]
+                self.assertEqual([one.verdict for one in found], verdicts, found)
+                said = " ".join(one.text for one in found)
+                self.assertIn(words, said)
+                for secret in (mysql.password, server.password):
+                    self.assertNotIn(secret, said)
+
     def means(self, *command: str) -> Means:
         return Means(
             parse_endpoint=str,
             newest_form=lambda: 1,
+            shared=shared,
             worker_command=command or (sys.executable, "-c", ""),
             refusal=lambda _address: None,
             is_among=lambda *_place: False,

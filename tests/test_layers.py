@@ -26,6 +26,7 @@ ALLOWED = {
     "doors": set(),
     "log": {"trace"},
     "metrics": {"interfaces"},
+    "check_shared": {"check", "config", "store"},
     "check": {"config", "descriptors"},
     "descriptors": {"config"},
     "net": {"interfaces"},

@@ -36,7 +36,7 @@ from stackviz_deployer.store.mysql_errors import (
     explained,
     is_lost,
 )
-from stackviz_deployer.store.mysql_migrate import lock_name, migrate
+from stackviz_deployer.store.mysql_migrate import lock_name, migrate, version
 from stackviz_deployer.store.mysql_pool import (
     LOCK_S,
     STATEMENT_S,
@@ -190,6 +190,19 @@ class MysqlDatabase(Service):
 
 class _LostInCommitError(Exception):
     pass
+
+
+def form_of(server: MysqlServer) -> int:
+    """The form that the database has, 0 of an empty one.  Blocks.  Raises StoreError."""
+    try:
+        with closing(pymysql.connect(**connect_options(server))) as connection:
+            set_up(connection, "read", lock_s=LOCK_S, statement_s=STATEMENT_S)
+            with closing(connection.cursor()) as cursor:
+                return version(MysqlCursor(cursor))
+    except MySQLError as error:
+        raise explained(server.where, error) from error
+    except OSError as error:
+        raise StoreError(f"{server.where}: {error}; look at 'ssl_ca' in 'database'") from error
 
 
 def _transact(connection: PooledConnection, kind: Kind, fn: Callable[[Cursor], T]) -> T:

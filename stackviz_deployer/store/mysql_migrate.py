@@ -36,16 +36,16 @@ def migrate(txn: Cursor, where: str, name: str, migrations: Sequence[Migration])
     Raises StoreError for tables that are another program's or a newer release's.
     """
     with _alone(txn, where, name):
-        version = _version(txn)
+        found = version(txn)
         newest = migrations[-1].version
-        if version > newest:
+        if found > newest:
             raise StoreError(
-                f"{where} was written by a newer stackviz-deployer (form {version}, this one knows {newest});"
+                f"{where} was written by a newer stackviz-deployer (form {found}, this one knows {newest});"
                 " install that release on every node"
             )
-        if version == 0:
+        if found == 0:
             _check_foreign(txn, where)
-        todo = [m for m in migrations if m.version > version]
+        todo = [m for m in migrations if m.version > found]
         txn.execute(
             "CREATE TABLE IF NOT EXISTS stackviz_form (one TINYINT PRIMARY KEY, version INT NOT NULL)"
             " ENGINE = InnoDB"
@@ -77,7 +77,8 @@ def lock_name(database: str, what: str) -> str:
     return f"stackviz.{what}.{database}"[:64]
 
 
-def _version(txn: Cursor) -> int:
+def version(txn: Cursor) -> int:
+    """The form that there is; 0: none."""
     if not _tables(txn) & {"stackviz_form"}:
         return 0
     row = txn.execute("SELECT version FROM stackviz_form").fetchone()
@@ -101,5 +102,5 @@ def _tables(txn: Cursor) -> frozenset[str]:
 
 def _collation(txn: Cursor) -> str:
     """By code points, with blanks at the end counted, as SQLite compares."""
-    version = str(txn.execute("SELECT VERSION()").fetchone()[0])
-    return "utf8mb4_nopad_bin" if "MariaDB" in version else "utf8mb4_0900_bin"
+    server = str(txn.execute("SELECT VERSION()").fetchone()[0])
+    return "utf8mb4_nopad_bin" if "MariaDB" in server else "utf8mb4_0900_bin"
