@@ -23,7 +23,7 @@ from stackviz_deployer.background import Background
 from stackviz_deployer.cluster.events import Events, SharedCopies
 from stackviz_deployer.cluster.link import TIMEOUT_S, AwayError, Link, LinkError, RedisServer, RefusedError
 from stackviz_deployer.cluster.stream import Keys, TaskStream
-from stackviz_deployer.errors import StoreError
+from stackviz_deployer.errors import NotFoundError, StoreError
 from stackviz_deployer.interfaces import Audience, Copies, TaskStore
 from stackviz_deployer.model import Progress, Task, TaskId, TaskState
 
@@ -191,10 +191,18 @@ class RedisBus(Service):
             task = await self._store.begin(task_id, self._node)
             ended, self._in_hand = self._in_hand_ended, None
             self._queued = max(self._queued - 1, 0)
-            if task is None or ended:
-                self._let_go(task_id, ended=True)
-            else:
+            if task is not None and not ended:
                 return task
+            self._let_go(task_id, ended=True)
+            if task is None:
+                self._background.spawn(self._tell_end(task_id), f"telling of {task_id}'s end")
+
+    async def _tell_end(self, task_id: TaskId) -> None:
+        """It may have ended by being begun once too often, of which nobody has told yet."""
+        try:
+            self.tell(await self._store.get(task_id))
+        except (NotFoundError, StoreError) as error:
+            log.debug("nothing is told of {task}: {error}", task=task_id, error=error)
 
     async def _next(self) -> TaskId:
         """A task that is this node's to begin.  Raises StoreError while results could not be stored."""

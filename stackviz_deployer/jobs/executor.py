@@ -144,6 +144,7 @@ class Executor(Service):
         """See interfaces.Audience.  What has ended otherwise, or was begun anew, is not worked on."""
         running = self._running.get(task.id)
         if running is not None and (not task.state.live or task.attempt > running.task.attempt):
+            log.info("{task} is not worked on any more: it has ended, or another node has it", task=task.id)
             running.drop()
 
     # the loop

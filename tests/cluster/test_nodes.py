@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Daemons that act as one: the whole path over two nodes, and what becomes of work when something dies."""
+
+import os
+import random
+import subprocess
+import threading
+import time
+from typing import Any, Self
+
+from twisted.trial.unittest import SkipTest
+
+from tests import mariadb
+from tests.cluster.nodes import PACE, NodesTestCase, Relay
+from tests.test_uploads import STREAM
+
+SAMPLE = "sample:gate-tempest-dsvm-full/"
+KINDS = {"subunit", "subunit-stats", "subunit-details"}
+
+
+class PathTests(NodesTestCase):
+    def test_web_and_worker_on_different_nodes(self) -> None:
+        """What is posted, watched, cancelled and read on one node is worked on by another."""
+        web, worker = self.node("web", role="web"), self.node("worker", role="worker")
+        status, queued = web.post("/api/scrape", {"url": SAMPLE})
+        self.assertEqual(status, 202, queued)
+        events = list(web.events(queued["uuid"]))
+        self.assertEqual(events[-1]["status"], "finished", events[-1])
+        self.assertIn("pending", [event["status"] for event in events])
+        self.assertTrue([event for event in events if event.get("progress")], events)
+        self.assertEqual(len(self.check(web, queued["uuid"])), 5)
+        worker_name = self.row(queued["uuid"])[1]
+        self.assertIn(f":{worker.process.pid}:" if worker.process else "", worker_name)
+        for path in ("/", "/api/openapi.json", f"/s/{queued['uuid']}/"):
+            self.assertEqual(worker.request("GET", path)[0], 404, path)
+        self.logs.held.add(1)
+        status, slow = web.post("/api/scrape", {"url": self.logs.url(1)})
+        self.until(lambda: self.logs.asked.get(1), "the fetch")
+        status, cancelled = web.post("/api/cancel", {"q": slow["uuid"], "cancel_key": slow["cancel_key"]})
+        self.assertEqual((status, cancelled["status"]), (200, "cancelled"))
+        self.emptied()
+        self.logs.held.clear()
+        self.assertEqual(web.wait(self.submit(web, 2))["status"], "finished")
+
+    def test_a_stream_that_comes_late_begins_with_the_present(self) -> None:
+        web, _worker = self.node("web", role="web"), self.node("worker", role="worker")
+        self.logs.held.add(1)
+        uuid = self.submit(web, 1)
+        self.until(lambda: self.logs.asked.get(1), "the fetch")
+        first = next(iter(web.events(uuid)))
+        self.assertEqual((first["status"], first["progress"]["stage"]), ("pending", "fetching"), first)
+        status, asked = web.post("/api/status", {"q": uuid})
+        self.assertEqual((status, asked["progress"]["stage"]), (200, "fetching"))
+
+    def test_an_upload_is_read_by_another_node(self) -> None:
+        web, _worker = self.node("web", role="web"), self.node("worker", role="worker")
+        headers = {"Content-Type": "application/octet-stream"}
+        status, queued = web.send("/api/upload?name=testrepository.subunit", STREAM, headers)
+        self.assertEqual(status, 202, queued)
+        self.assertEqual(web.wait(queued["uuid"])["status"], "finished")
+        self.assertEqual(set(self.check(web, queued["uuid"])), KINDS)
+
+
+class DeathTests(NodesTestCase):
+    def test_kill_9_of_the_node_that_works(self) -> None:
+        """In the times as they are: another takes over, and there is one result."""
+        web = self.node("web", role="web", pace=None)
+        first = self.node("first", pace=None)
+        self.logs.held.add(1)
+        uuid = self.submit(web, 1)
+        self.until(lambda: self.logs.asked.get(1), "the fetch")
+        watched: list[dict[str, Any]] = []
+        watcher = threading.Thread(target=lambda: watched.extend(web.events(uuid)))
+        watcher.start()
+        second = self.node("second", pace=None)
+        first.kill()
+        killed_s = time.monotonic()
+        self.until(lambda: self.logs.asked[1] == 2, "the take-over")
+        self.assertLess(time.monotonic() - killed_s, 45)
+        self.logs.held.clear()
+        watcher.join(60)
+        self.assertEqual([one["status"] for one in watched].count("finished"), 1)
+        self.assertEqual(set(self.check(web, uuid)), KINDS)
+        state, owner, attempts = self.row(uuid)
+        self.assertEqual((state, attempts), ("finished", 2))
+        self.assertIn(f":{second.process.pid}:" if second.process else "", owner)
+        self.emptied()
+
+    def test_a_node_that_stops_leaves_its_work_to_others_at_once(self) -> None:
+        web, first = self.node("web", role="web"), self.node("first")
+        self.logs.held.add(1)
+        uuid = self.submit(web, 1)
+        self.until(lambda: self.logs.asked.get(1), "the fetch")
+        self.node("second")
+        first.stop()
+        stopped_s = time.monotonic()
+        self.until(lambda: self.logs.asked[1] == 2, "the next")
+        self.assertLess(time.monotonic() - stopped_s, 30 * PACE / 2)
+        self.logs.held.clear()
+        self.assertEqual(web.wait(uuid)["status"], "finished")
+        self.emptied()
+
+    def test_a_task_that_takes_nodes_along_ends_in_error(self) -> None:
+        web = self.node("web", role="web")
+        self.logs.held.add(1)
+        uuid = self.submit(web, 1)
+        for start in range(1, 4):
+            node = self.node(f"n{start}")
+            self.until(lambda start=start: self.logs.asked.get(1) == start, f"start {start}")
+            node.kill()
+        self.node("n4")
+        end = web.wait(uuid)
+        self.assertEqual((end["status"], end["error"]), ("error", "worker-died"), end)
+        self.assertEqual(self.logs.asked[1], 3)
+        self.emptied()
+
+    def test_60_tasks_on_3_nodes_that_are_killed_at_random(self) -> None:
+        """Each ends, none is lost, none has two results."""
+        seed = random.randrange(1 << 30)
+        chance = random.Random(seed)
+        web = self.node("web", role="web")
+        workers = [self.node(f"n{n}") for n in range(3)]
+        self.logs.delay_s = 0.4
+        uuids = [self.submit(web, number) for number in range(60)]
+        for _ in range(6):
+            time.sleep(chance.uniform(0.3, 1.5))  # not synchronisation: a random moment
+            victim = chance.choice(workers)
+            victim.kill()
+            victim.start()
+        ends = [web.wait(uuid) for uuid in uuids]
+        bad = [end for end in ends if end["status"] != "finished" and end.get("error") != "worker-died"]
+        self.assertEqual(bad, [], f"seed {seed}")
+        rows = [self.row(uuid) for uuid in uuids]
+        self.assertGreater(max(row[2] for row in rows), 1, f"seed {seed}: no kill met a task")
+        for uuid, end in zip(uuids, ends, strict=True):
+            if end["status"] == "finished":
+                self.assertEqual(set(self.check(web, uuid)), KINDS, f"seed {seed}")
+        self.assertGreaterEqual([end["status"] for end in ends].count("finished"), 59, f"seed {seed}")
+        self.emptied()
+
+
+class RedisTests(NodesTestCase):
+    def test_killed_and_restarted_under_load(self) -> None:
+        """Empty after each restart.  Submitting and working go on; nothing is begun twice."""
+        web, worker = self.node("web", role="web"), self.node("worker", scrapes=4)
+        self.logs.delay_s = 0.2
+        uuids = []
+        for round_ in range(3):
+            uuids += [self.submit(web, 100 * round_ + n) for n in range(8)]
+            self.redis.kill()
+            uuids += [self.submit(web, 100 * round_ + 50 + n) for n in range(4)]
+            self.until(lambda: "tasks wait in the database" in " ".join(self.notes(web)), "the word of it")
+            self.assertEqual(web.request("GET", "/health/ready")[0], 200)
+            self.redis.start()
+            self.until(lambda: not self.notes(web) and not self.notes(worker), "the end of it")
+        self.assertEqual({web.wait(uuid)["status"] for uuid in uuids}, {"finished"})
+        self.assertEqual({self.row(uuid)[2] for uuid in uuids}, {1})
+        for uuid in uuids[::7]:
+            self.assertEqual(set(self.check(web, uuid)), KINDS)
+        self.emptied()
+
+    def test_emptied_while_tasks_run(self) -> None:
+        web, _one, _other = self.node("web", role="web"), self.node("one"), self.node("other")
+        self.logs.held.update(range(4))
+        uuids = [self.submit(web, number) for number in range(6)]
+        self.until(lambda: len(self.logs.asked) == 4, "four tasks under way")
+        self.redis.ask("FLUSHALL")
+        self.until(lambda: self.redis.ask("HLEN", "stackviz:offered") >= 2, "the queue, made anew")
+        time.sleep(4 * 10 * PACE)  # not synchronisation: time to take what runs for lost
+        self.logs.held.clear()
+        self.assertEqual({web.wait(uuid)["status"] for uuid in uuids}, {"finished"})
+        self.assertEqual({self.row(uuid)[2] for uuid in uuids}, {1})
+        self.emptied()
+
+
+class Namespace:
+    """A network of its own with two cables to ours, of which one can be pulled."""
+
+    def __init__(self, number: int) -> None:
+        self.name = f"sv{os.getpid()}x{number}"
+        self.net = [f"10.{200 + number}.{n}" for n in (1, 2)]
+        self.cables = [f"sv{os.getpid() % 100000}{number}{n}" for n in "ab"]
+
+    def __enter__(self) -> Self:
+        if os.geteuid() != 0:
+            raise SkipTest("needs root, for network namespaces")
+        ip("netns", "add", self.name)
+        self.inside("ip", "link", "set", "lo", "up")
+        for cable, net in zip(self.cables, self.net, strict=True):
+            ip("link", "add", cable, "type", "veth", "peer", "name", f"{cable}i", "netns", self.name)
+            ip("addr", "add", f"{net}.1/24", "dev", cable)
+            ip("link", "set", cable, "up")
+            self.inside("ip", "addr", "add", f"{net}.2/24", "dev", f"{cable}i")
+            self.inside("ip", "link", "set", f"{cable}i", "up")
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for cable in self.cables:
+            ip("link", "del", cable)
+        ip("netns", "del", self.name)
+
+    def inside(self, *command: str) -> None:
+        subprocess.run(["ip", "netns", "exec", self.name, *command], check=True)
+
+    def pull(self, *, out: bool) -> None:
+        """The second cable."""
+        ip("link", "set", self.cables[1], "down" if out else "up")
+
+
+def ip(*args: str) -> None:
+    subprocess.run(["ip", *args], check=True)
+
+
+class SplitTests(NodesTestCase):
+    """One node cannot reach Redis any more, and does not learn why: packets just do not come back."""
+
+    def setUp(self) -> None:
+        self.namespace = Namespace(1).__enter__()
+        self.addCleanup(self.namespace.__exit__)
+        super().setUp()
+
+    def database(self) -> Any:
+        self.maria = mariadb.shared()
+        return self.maria.database()
+
+    def relay(self, address: str, port: int) -> Relay:
+        relay = Relay(address, port)
+        self.addCleanup(relay.stop)
+        return relay
+
+    def test_between_a_node_and_redis(self) -> None:
+        """Its task is taken over; it learns that, stops, and works on others when it is back."""
+        common, split = (f"{net}.1" for net in self.namespace.net)
+        relays = [
+            Relay(common, self.maria.port),
+            Relay(split, self.redis.port),
+            Relay(common, self.logs.port),
+        ]
+        for relay in relays:
+            self.addCleanup(relay.stop)
+        database, redis, logs = relays
+        web = self.node("web", role="web")
+        config = self.configuration()
+        config["database"] = config["database"].replace(
+            f"127.0.0.1:{self.maria.port}", f"{common}:{database.port}"
+        )
+        config["redis"] = f"redis://{split}:{redis.port}/0"
+        config["resolve"] = {"logs.openstack.org": f"{common}:{logs.port}"}
+        config["private_networks"] = ["10.0.0.0/8"]
+        cut = self.node("cut", start=False, **config)
+        cut.launch("ip", "netns", "exec", self.namespace.name)
+        self.until(lambda: self.redis.ask("CLIENT", "LIST").count("name=") >= 5, "the node in the namespace")
+        self.logs.held.add(1)
+        uuid = self.submit(web, 1)
+        self.until(lambda: self.logs.asked.get(1), "the fetch")
+        self.namespace.pull(out=True)
+        other = self.node("other")
+        self.until(lambda: self.logs.asked[1] == 2, "the take-over")
+        # by the database, which it can reach; or by Redis, when it is back
+        self.until(lambda: "is not worked on any more" in cut.log.read_text(), "the word of it")
+        self.namespace.pull(out=False)
+        self.logs.held.clear()
+        self.assertEqual(web.wait(uuid)["status"], "finished")
+        self.assertEqual(set(self.check(web, uuid)), KINDS)
+        state, owner, attempts = self.row(uuid)
+        self.assertEqual((state, attempts), ("finished", 2))
+        self.assertIn(f":{other.process.pid}:" if other.process else "", owner)
+        other.stop()
+        self.assertEqual(web.wait(self.submit(web, 2))["status"], "finished")  # by the one that is back
+        self.emptied()
