@@ -79,12 +79,20 @@ function mix(under, over, share) {
  * @param {number} colour
  */
 export function drawCurve(picture, ys, thick, colour) {
+  const half = thick / 2;
+  let before = NaN;
   for (let x = 0; x < ys.length; x += 1) {
     const y = ys[x];
-    if (Number.isNaN(y)) continue;
-    // Half of the way to each neighbour is this column's.
-    const before = x > 0 && !Number.isNaN(ys[x - 1]) ? (ys[x - 1] + y) / 2 : y;
-    const after = x + 1 < ys.length && !Number.isNaN(ys[x + 1]) ? (ys[x + 1] + y) / 2 : y;
-    fillColumn(picture, x, Math.min(before, y, after) - thick / 2, Math.max(before, y, after) + thick / 2, colour, 1);
+    // Half of the way to each neighbour is this column's; where there is none, no comparison holds.
+    const after = x + 1 < ys.length ? ys[x + 1] : NaN;
+    let top = y;
+    let bottom = y;
+    if (before < y) top = (before + y) / 2;
+    else if (before > y) bottom = (before + y) / 2;
+    if (after < y) top = Math.min(top, (after + y) / 2);
+    else if (after > y) bottom = Math.max(bottom, (after + y) / 2);
+    // Nothing is filled when this is not a number.
+    fillColumn(picture, x, top - half, bottom + half, colour, 1);
+    before = y;
   }
 }

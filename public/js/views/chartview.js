@@ -61,11 +61,13 @@ export function makeChartView(chart, dstat) {
       const picture = pictureOf(c, sample.width, Math.round(HEIGHT * ratio));
       picture.words.fill(pixel(theme.css["fill-idle"]));
       const colours = chart.series.map((series) => pixel(theme.css[`metric-${series.colour}`]));
+      const floor = picture.height - ratio;
+      const scaled = (picture.height - 3 * ratio) / top;
       /** @type {Plot} */
       const plot = {
         picture, colours, ratio,
         reach: reachOf(scene, dstat, sample.width),
-        y: (value) => picture.height - ratio - (Math.min(value, top) / top) * (picture.height - 3 * ratio),
+        y: (value) => floor - Math.min(value, top) * scaled,
       };
       if (whole) drawStack(plot, sample.x, columns, whole);
       else columns.forEach((column, i) => drawLine(plot, sample.x, column, colours[i]));

@@ -195,6 +195,7 @@ export function makeConsoleList({ data, look, label, onTrouble, onSight }) {
     },
     /** @param {Span|null} lines @param {number} now the line that a search is at, -1 = none */
     select(lines, now) {
+      if (String(lines) === String(selected) && now === current) return;
       selected = lines;
       current = now;
       repaint();

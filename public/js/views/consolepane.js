@@ -21,6 +21,7 @@ import { pickLines } from "./consolepick.js";
 
 const AROUND_MS = 15000;
 const LEAST = /** @type {Record<string, number>} */ ({ warning: 1, error: 2 });
+const STILL_MS = 150;
 /** Of the address, beside the lines' own word. */
 const KEYS = /** @type {const} */ ({ text: "log-find", exact: "log-case", pattern: "log-regex", only: "log-only", level: "log-level", limited: "log-range" });
 
@@ -61,6 +62,8 @@ export function makeConsole({ index, data, name, failures }) {
   let turn = 0;
   /** The person looks at a line here: the timeline follows, and this stays where it is. */
   let leading = false;
+  /** The timeline's range is followed when it stands still: a drag has a hundred of them. */
+  let following = 0;
   /** The section that was gone to, while its beginning is in sight; -1 = none. */
   let aim = -1;
 
@@ -149,6 +152,11 @@ export function makeConsole({ index, data, name, failures }) {
     else bar.say(`${at >= 0 ? `${formatCount(at + 1)} of ` : ""}${counted(hits.length, "line")}`);
   }
 
+  function follow() {
+    if (wanted.limited) void arrange(false);
+    else void data.lineAt(rangeMs()?.from_ms ?? 0).then((line) => list.show(Math.min(line, data.lines - 1), 0), () => {});
+  }
+
   /** Search, filter and limits anew. @param {boolean} seek go to the nearest hit */
   async function arrange(seek) {
     turn += 1;
@@ -222,8 +230,9 @@ export function makeConsole({ index, data, name, failures }) {
         });
         return;
       }
-      if (asks || was.level !== wanted.level || was.only !== wanted.only || was.limited !== wanted.limited || (ranged && wanted.limited)) void arrange(asks);
-      else if (ranged && now.range && !leading) void data.lineAt(rangeMs()?.from_ms ?? 0).then((line) => list.show(Math.min(line, data.lines - 1), 0), () => {});
+      if (ranged) clearTimeout(following);
+      if (asks || was.level !== wanted.level || was.only !== wanted.only || was.limited !== wanted.limited) void arrange(asks);
+      else if (ranged && (wanted.limited || (now.range && !leading))) following = window.setTimeout(follow, STILL_MS);
       if (now.zone !== before.zone) list.refresh();
       if (moved && span) list.show(span[0], 0.3);
     },
