@@ -25,6 +25,7 @@ from stackviz_deployer.web.headers import POLICY, RAW_POLICY
 from stackviz_deployer.web.kept import may_share, share
 from stackviz_deployer.web.negotiate import accepts_gzip, not_modified
 from stackviz_deployer.web.observe import observe
+from stackviz_deployer.web.ready import Ready
 
 log = Logger()
 
@@ -146,7 +147,7 @@ class _Inflated:
 
 
 @implementer(IPushProducer)
-class _Transfer:
+class _Transfer(Ready):
     """One body on its way to one client."""
 
     def __init__(self, request: Request) -> None:

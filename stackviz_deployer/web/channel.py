@@ -13,18 +13,20 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.interfaces import IDelayedCall, ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
+from zope.interface import implementer
 
 from stackviz_deployer.trace import REQUEST, new_request_id
 from stackviz_deployer.web.headers import POLICY, refusal, standing
 from stackviz_deployer.web.kept import Key
 from stackviz_deployer.web.plain import Plain, read
+from stackviz_deployer.web.ready import Ready
 
 if TYPE_CHECKING:
     from stackviz_deployer.web.request import LimitedRequest
@@ -52,6 +54,7 @@ _STANDING = {
 }
 
 
+@implementer(IHalfCloseableProtocol)
 class LimitedChannel(HTTPChannel):
     """HTTP/1.1 of one client."""
 
@@ -71,6 +74,7 @@ class LimitedChannel(HTTPChannel):
     _in_head = False
     _idle = False
     _over = False
+    _heard_all = False
     _drained = 0
     _stalled: IDelayedCall | None = None
     _counted = False
@@ -164,7 +168,11 @@ class LimitedChannel(HTTPChannel):
 
     def requestDone(self, request: LimitedRequest) -> None:
         super().requestDone(request)
-        if self.persistent and not (self._handlingRequest or self._in_head or self._over):
+        if not self.persistent or self._handlingRequest or self._over:
+            return
+        if self._heard_all:
+            self.loseConnection()
+        elif not self._in_head:
             self._wait_for_next()
 
     def _wait_for_next(self) -> None:
@@ -296,6 +304,21 @@ class LimitedChannel(HTTPChannel):
         self.forceAbortClient()
 
     # The end.
+
+    def readConnectionLost(self) -> None:
+        """Nothing more comes: the client has closed its half (RFC 9293, 3.6), or all.
+
+        Which of the two only writing tells.  So what it was answered is still sent, and an answer
+        that lies ready goes on; what works for an answer is given up, as when it is gone for sure.
+        """
+        self._heard_all = True
+        if self._over:
+            self.transport.loseConnection()
+        elif not (self.requests and isinstance(self.requests[0].producer, Ready)):
+            self.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our half is closed, by ``linger``."""
 
     def timeoutConnection(self) -> None:
         if self._over:

@@ -33,6 +33,7 @@ from stackviz_deployer.web.errors import cut, fail, fail_page
 from stackviz_deployer.web.kept import MOST_BODY, Answer, Key
 from stackviz_deployer.web.names import well_formed
 from stackviz_deployer.web.plain import Plain
+from stackviz_deployer.web.ready import Ready
 
 if TYPE_CHECKING:
     from stackviz_deployer.web.channel import LimitedChannel
@@ -390,7 +391,7 @@ class _Valve:
 
 
 @implementer(IPushProducer)
-class _Rest:
+class _Rest(Ready):
     """The rest of a body that lies in memory, once for all who are sent it."""
 
     def __init__(self, request: LimitedRequest, write: Callable[[bytes], None]) -> None:

@@ -4,6 +4,7 @@
 import http.client
 import json
 import os
+import socket
 import zlib
 from pathlib import Path
 
@@ -317,6 +318,33 @@ class GoneTests(SocketCase):
         await self.until(lambda: len(cancelled) == 1)
 
 
+class HalfClosedTests(SocketCase):
+    """Who says that nothing more comes (nc -N, some probes) still reads what was answered."""
+
+    async def test_answers_come_and_then_the_end(self) -> None:
+        got = await self.raw(get(b"/health/live", HOST) * 5 + get(b"/", HOST), shut=True)
+        self.assertEqual(got.count(b"HTTP/1.1 200 "), 6)
+        self.assertTrue(got.endswith(PAGES["index.html"]), got[-80:])
+
+    async def test_what_is_not_whole_is_no_request(self) -> None:
+        query, upload = post(b"/api/list", b'{"q": "1"}'), post(b"/api/upload", b"x" * 9)
+        for sent in (b"", b"GET / HT", query[:-2], upload[:-2]):
+            self.assertEqual(await self.raw(sent, shut=True), b"")
+        self.assertEqual(self.house.lookup.asked, [])
+
+    async def test_lookup_is_given_up(self) -> None:
+        lookup, cancelled = self.house.lookup, []
+        lookup.answer = Deferred(cancelled.append)
+        got = await self.raw(get(b"/health/live", HOST) + post(b"/api/list", b'{"q": "1"}'), shut=True)
+        self.assertEqual((lookup.asked, len(cancelled)), (["1"], 1))
+        self.assertEqual(got.count(b"HTTP/1.1 200 "), 1)
+
+    async def test_who_was_refused(self) -> None:
+        got = await self.raw(b"nonsense\r\n\r\n", shut=True)
+        self.assertTrue(got.startswith(b"HTTP/1.1 400 "), got)
+        await self.until(lambda: not connections())
+
+
 class BlobTests(SocketCase):
     """A body larger than any buffer on its way."""
 
@@ -378,6 +406,22 @@ class BlobTests(SocketCase):
         self.assertEqual(len(self.positions()), 1)
         clock.advance(2)
         await self.until(lambda: not self.positions())
+
+    async def test_reader_that_says_no_more(self) -> None:
+        def talk() -> bytes:
+            client = self.connect()
+            client.sendall(
+                get(b"/api/blob/a", HOST + b"Accept-Encoding: gzip\r\n") + get(b"/health/live", HOST)
+            )
+            got = client.recv(1000)
+            client.shutdown(socket.SHUT_WR)
+            while chunk := client.recv(1 << 20):
+                got += chunk
+            return got
+
+        got = await deferToThread(talk)
+        self.assertIn(self.path.read_bytes(), got)
+        self.assertTrue(got.endswith(b'{"status":"ok"}'), got[-50:])
 
     async def test_reader_that_leaves(self) -> None:
         clock = task.Clock()
