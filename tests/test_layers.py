@@ -2,6 +2,9 @@
 """The direction of imports (../shared/style/HOUSE.md, section 1) and the shape of the tree."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -102,6 +105,22 @@ class LayerTests(SynchronousTestCase):
             if part_of(path) != "tap" and "twisted.internet.reactor" in imports(path)
         ]
         self.assertEqual(wrong, [])
+
+    def test_a_daemon_that_is_alone_needs_nothing_of_a_cluster(self) -> None:
+        """Neither is imported by what it puts together."""
+        code = (
+            "import sys; from pathlib import Path; from twisted.internet import reactor\n"
+            "from stackviz_deployer.config import Config; from stackviz_deployer.tap import build\n"
+            "build(Config(state_dir=Path('state')), reactor)\n"
+            "print(sorted({'txredisapi', 'pymysql', 'boto3', 'botocore'} & set(sys.modules)))"
+        )
+        base = Path(self.mktemp())
+        base.mkdir()
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=base, env=environ, capture_output=True, text=True, check=False
+        )
+        self.assertEqual((done.stdout, done.returncode), ("[]\n", 0), done.stderr)
 
     def test_one_way_to_fetch(self) -> None:
         """treq's shortcuts buffer, decode on the reactor and share a pool (traps T1-T8)."""

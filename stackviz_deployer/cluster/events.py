@@ -16,6 +16,7 @@ from attrs import asdict, evolve
 from twisted.logger import Logger
 
 from stackviz_deployer.cluster.link import Link, LinkError
+from stackviz_deployer.cluster.scripts import PROGRESS
 from stackviz_deployer.cluster.stream import Keys
 from stackviz_deployer.errors import NotFoundError, StoreError
 from stackviz_deployer.interfaces import Audience, Copies, TaskStore
@@ -72,13 +73,15 @@ class Events:
             self._spawn(self._publish(task, link), f"telling the other nodes of {task.id}")
 
     async def _publish(self, task: Task, link: Link) -> None:
-        facts = {"id": task.id, "attempt": task.attempt, "working": task.state.working}
+        channel, facts = self._keys.events, {"id": task.id, "attempt": task.attempt}
         try:
-            if task.progress is not None:
-                facts["progress"] = asdict(task.progress)
-                kept = json.dumps(facts["progress"])
-                await link.call("SET", self._keys.progress(task.id), kept, "EX", PROGRESS_S)
-            await link.call("PUBLISH", self._keys.events, self.message(**facts))
+            if task.progress is None:
+                await link.call("PUBLISH", channel, self.message(**facts))
+            else:
+                progress = asdict(task.progress)
+                message = self.message(**facts, progress=progress)
+                keys = (self._keys.progress(task.id),)
+                await PROGRESS.run(link, keys, channel, message, json.dumps(progress), PROGRESS_S)
         except LinkError as error:
             log.debug("{task} is not told of: {error}", task=task.id, error=error)
 

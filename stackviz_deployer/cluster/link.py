@@ -70,13 +70,40 @@ class RedisServer:
 
 
 class _Losable:
-    """A protocol that tells when it is lost."""
+    """A protocol that tells when it is lost, and reads what is there at once.
+
+    txredisapi's reads one text in each turn of the reactor, and copies all that is behind it each time:
+    a node that hears a few hundred messages together would be busy with them for long.
+    """
 
     def __init__(self) -> None:
         super().__init__(charset="utf-8", convertNumbers=False)  # type: ignore[call-arg]  # of the other base
         self.lost: Deferred[None] = Deferred()
         self.why: BaseException | None = None
         """Of the loss."""
+        self._unread = bytearray()
+
+    def dataReceived(self: Any, data: bytes) -> None:
+        unread, at = self._unread, 0
+        unread += data
+        while not self.lost.called:
+            if self.line_mode:
+                end = unread.find(b"\r\n", at)
+                if end < 0:
+                    if len(unread) - at > self.MAX_LENGTH:
+                        self.transport.abortConnection()
+                    break
+                line, at = bytes(unread[at:end]), end + 2
+                self.lineReceived(line.decode("utf-8", "replace"))
+            else:
+                end = at + self.bulk_length
+                if len(unread) < end:
+                    break
+                text, at = bytes(unread[at : end - 2]), end
+                self.bulk_length = 0
+                self.line_mode = 1
+                self.bulkDataReceived(text)
+        del unread[:at]
 
     def connectionLost(self, why: Failure) -> None:
         self.why = why.value

@@ -103,6 +103,12 @@ redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 1
 """)
 
+PROGRESS = Script("""
+-- KEYS: progress.  ARGV: channel, message, progress, seconds.
+redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
+return redis.call('PUBLISH', ARGV[1], ARGV[2])
+""")
+
 LEAVE = Script("""
 -- KEYS: queue.  ARGV: group, node, prefix of leases.
 -- What was given to the node and is not worked on looks forgotten.  How many.

@@ -204,7 +204,6 @@ class TakeOverTests(ClusterTestCase):
             link._server = evolve(link._server, port=1)
             link._protocol.transport.abortConnection()
         await until(lambda: other.runs(task_id), "the take-over")
-        self.assertTrue(owner.runs(task_id))
         for link in owner.bus._links:
             link._server = evolve(link._server, port=self.server.port)
         await until(lambda: task_id in owner.pipeline.cancelled, "the break-off")

@@ -76,6 +76,17 @@ class CommandTests(RedisTestCase):
         )
         self.assertIsNone(await link.call("XREAD", "COUNT", 1, "STREAMS", "none", "0"))
 
+    async def test_large_answers(self) -> None:
+        """In time, and in one turn of the reactor for each piece that comes."""
+        link = self.link(self.redis())
+        await until(lambda: link.up)
+        texts = [f"{n}" * (n % 50) for n in range(20_000)]
+        for at in range(0, len(texts), 5000):
+            await link.call("RPUSH", "l", *texts[at : at + 5000])
+        began_s = reactor.seconds()
+        self.assertEqual(await link.call("LRANGE", "l", 0, -1), texts)
+        self.assertLess(reactor.seconds() - began_s, 3.0)  # txredisapi's own reader: minutes
+
     async def test_errors_do_not_shift_answers(self) -> None:
         """Also one inside of a list, and one whose asker has gone."""
         link = self.link(self.redis())
