@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Sequence
@@ -63,6 +65,8 @@ def main() -> None:
 
 def _spawn(args: argparse.Namespace, name: str, seconds: float) -> dict[str, Any]:
     """One target in a process of its own."""
+    from tests.fuzz.target import SCRATCH, memory
+
     keep = args.keep / name
     keep.mkdir(parents=True, exist_ok=True)
     (args.found / name).mkdir(parents=True, exist_ok=True)
@@ -79,8 +83,10 @@ def _spawn(args: argparse.Namespace, name: str, seconds: float) -> dict[str, Any
         str(seconds / 60),
     ]
     command += ["--keep", str(keep), "--found", str(args.found / name), "--seed", str(args.seed)]
-    with (args.found / f"{name}.log").open("wb") as log:
-        status = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False).returncode
+    log_path = args.found / f"{name}.log"
+    with log_path.open("wb") as log, tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory()) as scratch:
+        env = {**os.environ, SCRATCH: scratch}
+        status = subprocess.run(command, cwd=ROOT, env=env, stdout=log, stderr=log, check=False).returncode
     told: dict[str, Any] = json.loads(stats.read_text()) if stats.exists() else {"tried": 0, "ends": {}}
     told["status"] = status
     told["found"] = sum(1 for _ in (args.found / name).iterdir())

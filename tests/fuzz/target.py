@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import signal
@@ -32,6 +33,8 @@ LIMIT_S = 2.0
 DECODED = 4 << 20
 """``max_bytes`` of the requests: bombs are inputs like any other."""
 FILE_ERRORS = (ParseError, TooLargeError)
+SCRATCH = "FUZZ_SCRATCH"
+"""Environment: a directory to be used instead, which its owner removes (atheris ends without a word)."""
 
 _WORD = re.compile(r'"((?:[^"\\]|\\["\\]|\\x[0-9A-F]{2})+)"')
 _ESCAPED = re.compile(r"\\(?:x(..)|(.))")
@@ -152,11 +155,16 @@ def _within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
+def memory() -> Path | None:
+    """Where files lie in memory; None: nowhere."""
+    place = Path(os.environ.get(SCRATCH, "/dev/shm"))
+    return place if place.is_dir() else None
+
+
 @cache
 def scratch() -> Path:
     """A directory in memory where there is one; whoever puts something there removes it."""
-    memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None))
+    return Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory()))
 
 
 def clean_up() -> None:
