@@ -18,7 +18,8 @@ from stackviz_deployer.store.migrate import load
 
 LEAST_REDIS = (6, 2)
 """XAUTOCLAIM came with it."""
-_MOST_BYTES = 1 << 20
+MOST_BYTES = 64 << 10
+"""Of an answer of Redis'."""
 
 
 def shared(config: Config) -> Iterator[Finding]:
@@ -84,9 +85,9 @@ def _ask(file: BufferedRWPair, *words: str) -> bytes:
     file.write(b"*%d\r\n" % len(encoded))
     file.write(b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded))
     file.flush()
-    line = file.readline(_MOST_BYTES)
+    line = file.readline(MOST_BYTES)
     if line[:1] == b"+":
         return line
     if line[:1] == b"$" and line[1:].strip().isdigit():
-        return file.read(min(int(line[1:]), _MOST_BYTES) + 2)
+        return file.read(min(int(line[1:]), MOST_BYTES) + 2)
     raise ValueError(line[1:].decode("utf-8", "replace").strip()[:200] or "it hung up")

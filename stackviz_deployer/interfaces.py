@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -263,6 +263,16 @@ class Bus(Protocol):
 
     def health(self) -> Mapping[str, Any]:
         """``queued``: how many tasks wait; ``notes``: what is wrong and keeps no task from coming in."""
+
+
+class HostSlots(Protocol):
+    """A limit of requests to one host that holds for several nodes."""
+
+    def held(self, place: str, most: int) -> AbstractAsyncContextManager[None]:
+        """Wait until fewer than ``most`` of all nodes' contexts for ``place`` are open, and be one of them.
+
+        It does not fail: when nobody can tell, there is no limit.
+        """
 
 
 class Intake(Protocol):

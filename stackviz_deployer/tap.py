@@ -210,6 +210,7 @@ def build(config: Config, reactor: Any) -> IService:
         is_own=partial(is_own_endpoint, descriptors),
         sample_root=samples,
         meters=meters,
+        shared_slots=tasks.slots,
     )
     lookup = LookupService(
         fetcher=fetcher,

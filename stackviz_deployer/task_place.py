@@ -16,7 +16,7 @@ from twisted.application.service import IService
 from stackviz_deployer.clock import Elapsed
 from stackviz_deployer.config import Config
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.interfaces import Bus, Copies, TaskStore
+from stackviz_deployer.interfaces import Bus, Copies, HostSlots, TaskStore
 from stackviz_deployer.jobs.local import LocalBus
 from stackviz_deployer.model import RedisServer
 from stackviz_deployer.store.database import Cursor
@@ -29,6 +29,8 @@ class SharedOut:
     """Who tells whom of tasks."""
 
     bus: Bus
+    slots: HostSlots | None
+    """Of hosts, for all nodes together."""
     copies: Copies
     """To be told of the ends of sites."""
     services: tuple[IService, ...]
@@ -62,30 +64,33 @@ def shared_out(
     ``writable`` raises StoreError while it is known that results could not be stored.  Raises ConfigError.
     """
     if config.redis is None:
-        return SharedOut(bus=LocalBus(store, writable), copies=kept, services=())
+        return SharedOut(bus=LocalBus(store, writable), slots=None, copies=kept, services=())
     from stackviz_deployer.cluster import link  # noqa: PLC0415 - txredisapi installs the reactor
     from stackviz_deployer.cluster.bus import RedisBus  # noqa: PLC0415
+    from stackviz_deployer.cluster.slots import SharedSlots  # noqa: PLC0415
 
-    redis = config.redis
+    redis, node = config.redis, node_name()
+    server = link.RedisServer(
+        host=redis.host,
+        port=redis.port,
+        username=redis.username,
+        password=redis.password,
+        db=redis.db,
+        tls=redis.tls,
+        ca=_authorities(redis),
+    )
+    slots = SharedSlots(server, reactor, node=node, prefix=redis.prefix)
     bus = RedisBus(
-        link.RedisServer(
-            host=redis.host,
-            port=redis.port,
-            username=redis.username,
-            password=redis.password,
-            db=redis.db,
-            tls=redis.tls,
-            ca=_authorities(redis),
-        ),
+        server,
         reactor,
         store=store,
         copies=kept,
-        node=node_name(),
+        node=node,
         works=config.role != "web",
         prefix=redis.prefix,
         writable=writable,
     )
-    return SharedOut(bus=bus, copies=bus.copies, services=(bus,))
+    return SharedOut(bus=bus, slots=slots, copies=bus.copies, services=(slots, bus))
 
 
 def node_name() -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``twistd stackviz-deployer --check``, as an operator runs it."""
 
+import contextlib
 import socket
 import sqlite3
 import subprocess
@@ -9,7 +10,7 @@ import textwrap
 import time
 from contextlib import closing
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import yaml
@@ -17,7 +18,7 @@ from attrs import evolve
 from twisted.trial.unittest import TestCase
 
 from stackviz_deployer.check import RESOLVE_S, Means, check
-from stackviz_deployer.check_shared import shared
+from stackviz_deployer.check_shared import MOST_BYTES, shared
 from stackviz_deployer.config import Config
 from stackviz_deployer.model import RedisServer
 from tests import mariadb
@@ -27,6 +28,21 @@ from tests.test_operation import TWISTD
 from tests.web.test_listen import write_certificate
 
 NOTHING: dict[str, Any] = {"gerrits": [], "zuuls": [], "log_hosts": []}
+
+
+def say_much(listener: socket.socket, before: int) -> None:
+    """As a Redis does, with its version behind so many bytes."""
+    wire, _ = listener.accept()
+    with wire, wire.makefile("rwb") as file:
+        for answer in (
+            b"+OK\r\n",
+            b"$999999\r\n" + b"x" * before + b"redis_version:7.0.0\r\n" + b"x" * 999_999,
+        ):
+            for _ in range(5 if answer[:1] == b"+" else 3):
+                file.readline()
+            file.write(answer)
+            with contextlib.suppress(OSError):  # who has heard enough hangs up
+                file.flush()
 
 
 class CheckTests(TestCase):
@@ -249,6 +265,16 @@ class CheckTests(TestCase):
                 self.assertIn(words, said)
                 for secret in (mysql.password, server.password):
                     self.assertNotIn(secret, said)
+
+    def test_a_redis_that_says_much(self) -> None:
+        for before, verdict in ((MOST_BYTES - 100, "ok"), (MOST_BYTES, "error")):
+            listener = socket.create_server(("127.0.0.1", 0))
+            self.addCleanup(listener.close)
+            Thread(target=say_much, args=(listener, before), daemon=True).start()
+            server = RedisServer(host="127.0.0.1", port=listener.getsockname()[1])
+            config = Config(state_dir=self.state, gerrits=(), zuuls=(), log_hosts=(), redis=server)
+            (found,) = [one for one in check(config, self.means()) if one.part == "redis"]
+            self.assertEqual(found.verdict, verdict, found)
 
     def means(self, *command: str) -> Means:
         return Means(

@@ -29,7 +29,7 @@ from stackviz_deployer.errors import (
     UpstreamStatusError,
     UpstreamTimeoutError,
 )
-from stackviz_deployer.interfaces import Meters, NoMeters
+from stackviz_deployer.interfaces import HostSlots, Meters, NoMeters
 from stackviz_deployer.model import Fetched
 from stackviz_deployer.net.agent import CheckedURL, connection_pool, raw_client
 from stackviz_deployer.net.body import MAX_DRAIN, Answer, Drain, Dropper, FileSink, RunInThread
@@ -103,10 +103,11 @@ class HttpFetcher:
 
     ``allowed`` are ``host[:port]`` patterns, ``private_networks`` CIDRs, ``resolve`` maps
     ``host[:port]`` to ``address[:port]`` instead of DNS; ``slots`` is how many requests one host
-    gets at a time; ``is_own`` tells the addresses and ports at which this process listens, which are
-    never asked; ``sample_root`` holds the sample jobs.  ``trust`` is a Twisted trust root
-    in place of the system's certificates.  Raises ConfigError.  ``client`` (treq's interface)
-    and ``run_in_thread`` are for tests of the logic above them.
+    gets at a time, from this process and, with ``shared_slots``, from all nodes together; ``is_own``
+    tells the addresses and ports at which this process listens, which are never asked;
+    ``sample_root`` holds the sample jobs.  ``trust`` is a Twisted trust root in place of the
+    system's certificates.  Raises ConfigError.  ``client`` (treq's interface) and
+    ``run_in_thread`` are for tests of the logic above them.
     """
 
     def __init__(
@@ -123,7 +124,9 @@ class HttpFetcher:
         client: Any = None,
         run_in_thread: RunInThread | None = None,
         meters: Meters | None = None,
+        shared_slots: HostSlots | None = None,
     ) -> None:
+        self._shared_slots = shared_slots
         self._meters = meters or NoMeters()
         self._reactor = reactor
         self._hosts = AllowedHosts(allowed)
@@ -346,7 +349,11 @@ class HttpFetcher:
         semaphore = self._semaphores.setdefault(place, DeferredSemaphore(self._slots))
         await semaphore.acquire()
         try:
-            yield
+            if self._shared_slots is None:
+                yield
+            else:
+                async with self._shared_slots.held(place, self._slots):
+                    yield
         finally:
             semaphore.release()
             if semaphore.tokens == self._slots:  # nobody holds one, nobody waits

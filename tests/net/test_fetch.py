@@ -5,7 +5,8 @@ import gzip
 import ipaddress
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,44 @@ class LimitTests(FetchTestCase):
             waiting.clear()
         await gatherResults(gets)
         self.assertEqual(fetcher._semaphores, {})
+
+
+class SharedSlots:
+    """interfaces.HostSlots that notes what is held, and lets in when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self.held_now = 0
+        self.free: Deferred[None] = Deferred()
+
+    @asynccontextmanager
+    async def held(self, place: str, most: int) -> AsyncIterator[None]:
+        self.asked.append((place, most))
+        await self.free
+        self.held_now += 1
+        try:
+            yield
+        finally:
+            self.held_now -= 1
+
+
+class SharedSlotsTests(FetchTestCase):
+    async def test_a_request_waits_for_a_slot_of_all_nodes(self) -> None:
+        shared = SharedSlots()
+        during: list[int] = []
+
+        def script(wire: Wire, head: bytes) -> None:
+            during.append(shared.held_now)
+            wire.answer(b"x")
+
+        self.serve(script)
+        fetcher = self.fetcher(slots=2, shared_slots=shared)
+        get = self.get(fetcher)
+        await deferLater(reactor, 0.05)
+        self.assertEqual((len(shared.asked), shared.asked[0][1], during), (1, 2, []))
+        shared.free.callback(None)
+        await get
+        self.assertEqual((during, shared.held_now), ([1], 0))
 
 
 class BrokenTests(FetchTestCase):
