@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """When sites expire, on a clock; the store is the real one."""
 
+from contextlib import asynccontextmanager
+
 from twisted.internet import reactor
 from twisted.internet.task import Clock, deferLater
 
@@ -27,6 +29,21 @@ class FailingRows:
             raise self.error
         self.noted.append(sorted(task_ids))
         await self.rows.note_uses(task_ids)
+
+
+class OthersTurn:
+    """Rows of a database that another node tends, until ``ours``."""
+
+    def __init__(self, rows):
+        self.rows = rows
+        self.ours = False
+
+    def __getattr__(self, name):
+        return getattr(self.rows, name)
+
+    @asynccontextmanager
+    async def turn(self):
+        yield self.ours
 
 
 class SweeperTests(StoreTestCase):
@@ -91,6 +108,26 @@ class SweeperTests(StoreTestCase):
         self.assertEqual((await self.state(one), await self.state(other)), ("expired", "finished"))
         self.assertEqual(self.on_disk(), 1)
         self.assertEqual(sweeper.health()["expired"], 1)
+
+    async def test_one_node_at_a_time(self) -> None:
+        """What was looked at is noted by each; what expires, and what is swept, by one."""
+        task = await self.finished(1)
+        stray = self.state_dir / "blobs" / "00" / ("0" * 64)
+        stray.parent.mkdir(exist_ok=True)
+        stray.write_bytes(b"x")
+        await self.restart_files()
+        rows = OthersTurn(self.rows)
+        sweeper = self.sweeper(rows, days=1.0)
+        await self.rests()
+        self.clock.now += 2 * 86_400_000
+        await self.next()
+        self.assertEqual(await self.state(task), "finished")
+        self.assertTrue(stray.exists())
+        self.assertEqual(sweeper.health()["reasons"], [])
+        rows.ours = True
+        await self.next()
+        self.assertEqual(await self.state(task), "expired")
+        self.assertFalse(stray.exists())
 
     async def test_size(self) -> None:
         tasks = [await self.finished(n) for n in range(BATCH + 10)]
