@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes over one redis-server and one mariadbd: ``python -m bench.cluster [shares|claims|kills]``.
 
-``shares``: the same tasks (the sample's stream, from a server on loopback) posted to a web node, worked on by
-one worker node and then by two, ``workers: 1`` each; and by a single daemon with SQLite, and a single node
-with Redis and MariaDB: processor time of the daemon and its parsers per task.
+``shares``: the same tasks (a stream of 1,500 tests, from a server on loopback) posted to a web node, worked
+on by one worker node and then by two, ``workers: 1`` each; and by a single daemon with SQLite, and a single
+node with Redis and MariaDB: processor time of the daemon and its parsers per task.
 ``claims``: from a free slot to a task that is begun in the database, with 10,000 tasks waiting.
 ``kills``: 500 tasks on three nodes, one of which is killed every few seconds.
 Ends with status 1 when a number of issue 6 is not reached.
@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -49,11 +51,25 @@ RATIO = 1.6
 CPU_RATIO = 1.15
 
 
+@functools.cache
+def stream() -> bytes:
+    """Of a job of 1,500 tests, compressed."""
+    with tempfile.TemporaryDirectory() as out:
+        script = str(Path(__file__).with_name("gen_job.py"))
+        subprocess.run(
+            [sys.executable, script, out, "--tests", "1500", "--console-mb", "0.1"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        return (Path(out) / "testrepository.subunit.gz").read_bytes()
+
+
 @contextlib.contextmanager
 def rig(**config: Any) -> Iterator[NodesTestCase]:
     """Servers and nodes as the tests have them; ``config``: of every node."""
     case = NodesTestCase()
     case.setUp()
+    case.logs.stream = stream()
     usual = case.configuration
     case.configuration = lambda: {**usual(), **config}  # type: ignore[method-assign]
     try:
@@ -171,11 +187,11 @@ def main() -> int:
     """One of them, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", nargs="?", choices=["shares", "claims", "kills"])
-    parser.add_argument("--tasks", type=int, help="of shares (60) or kills (500)")
+    parser.add_argument("--tasks", type=int, help="of shares (40) or kills (500)")
     args = parser.parse_args()
     good = True
     if args.what in (None, "shares"):
-        good &= shares(args.tasks or 60)
+        good &= shares(args.tasks or 40)
     if args.what in (None, "kills"):
         good &= kills(args.tasks or 500, 4.0)
     if args.what in (None, "claims"):

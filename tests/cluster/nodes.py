@@ -38,6 +38,7 @@ class Logs:
         """How often the stream of a job was asked for."""
         self.delay_s = 0.0
         """Before each stream."""
+        self.stream = STREAM
         logs = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,7 +46,7 @@ class Logs:
 
             def do_GET(self) -> None:
                 _, number, name = self.path.split("/", 2)
-                body, kind = STREAM, "application/octet-stream"
+                body, kind = logs.stream, "application/octet-stream"
                 if not name:
                     body = b'<html><body><ul><li><a href="%s">%s</a></li></ul>' % (NAME, NAME)
                     kind = "text/html"
