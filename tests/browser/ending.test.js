@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sites that are gone, and scrapes that failed: what their pages say, and that they can be made again.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -78,9 +78,7 @@ for (const [way, retention, said] of WAYS) {
   test(`a site that expired ${way} says so, and is made again`, { skip, timeout: 90000 }, async () => {
     const { page } = await open({}, KNOWN);
     const first = await daemonOf(way, "{days: 7}");
-    const old = await finished(page, first.url, "job");
-    await page.goto("about:blank");
-    await first.stop();
+    const old = await finished(page, first.url, "job").finally(() => page.goto("about:blank")).finally(first.stop);
 
     // What is too old, or too much, expires when the daemon starts; the next look is a minute later.
     const second = await daemonOf(way, retention);
@@ -98,6 +96,33 @@ for (const [way, retention, said] of WAYS) {
     }
   });
 }
+
+test("a site whose data was lost from the disk says so where it is missed, and is made again", { skip, timeout: 90000 }, async () => {
+  const { page } = await open({}, KNOWN);
+  const daemon = await daemonOf("lost", "{days: 7}");
+  try {
+    const old = await finished(page, daemon.url, "job");
+    await page.locator(".cause .test-link").first().waitFor();
+    // Nobody has looked at a test yet: what they attached is on the disk alone.
+    const blobs = join(folder, "lost", "blobs");
+    const gone = readdirSync(blobs, { recursive: true, withFileTypes: true }).filter((one) => one.isFile() && /^[0-9a-f]{64}/.test(one.name));
+    assert.ok(gone.length > 1);
+    for (const one of gone) rmSync(join(one.parentPath, one.name));
+    await page.keyboard.press("n");
+    const notice = page.locator("#details .notice");
+    await notice.getByText("The attachments could not be loaded").waitFor();
+    assert.match((await notice.textContent()) ?? "", /lost from the server's disk/);
+    assert.ok(await page.locator("#details h2").isVisible(), "what is known of the test is shown");
+    await notice.getByRole("button", { name: "Scrape it again" }).click();
+    await page.getByText("This site has expired").waitFor();
+    assert.match((await page.locator(".notice").first().textContent()) ?? "", /Its data was lost from the server's disk\..*can be made again/s);
+    await again(page, old);
+    await page.keyboard.press("n");
+    await page.locator("#details .log-line").first().waitFor();
+  } finally {
+    await daemon.stop();
+  }
+});
 
 test("a scrape that failed says why, and is made again once what it wants is there", { skip, timeout: 90000 }, async () => {
   const daemon = await daemonOf("failed", "{days: 7}");
