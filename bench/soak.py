@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mixed load for a long time: ``python -m bench.soak [--minutes 30]``, from the checkout's root.
 
-The real daemon, a real Apache with a job of 300 tests and a fake Gerrit, and all at once: look-ups
-(5 a second), scrapes (forced, one every 3 s), scrapes of a server that accepts and says nothing (one after
+The real daemon, a real Apache with a job of 300 tests and a fake Gerrit, and all at once: look-ups (5 a
+second), scrapes (forced, one every 3 s; six times as many in the warm-up, which so fills the caches, all of
+bounded size: what grows afterwards is a leak), scrapes of a server that accepts and says nothing (one after
 the other, each until its time is over), 50 event streams that follow these, four readers of blobs and their
 blocks on kept connections, two visitors who load three pages with all their scripts on a new connection
 each second, and ``/health/live`` every 50 ms (open loop: a wait counts from when the question was due).
@@ -85,9 +86,9 @@ class Visitor:
 class Load:
     """What every process of the load knows."""
 
-    def __init__(self, port: int, end_s: float, done: Any, newest: Any) -> None:
+    def __init__(self, port: int, warm_s: float, end_s: float, done: Any, newest: Any) -> None:
         """``done``: a finished task; ``newest``: one that the event streams follow."""
-        self.port, self.end_s, self.done, self.newest = port, end_s, done, newest
+        self.port, self.warm_s, self.end_s, self.done, self.newest = port, warm_s, end_s, done, newest
         self.counts: Counter[str] = Counter()
         self.waits: list[float] = []
 
@@ -108,7 +109,7 @@ class Load:
             made = []
             for _ in range(3):
                 made.append(visitor.post("/api/scrape", {"url": URL, "force": True}).get("uuid", ""))
-                time.sleep(3)
+                time.sleep(0.5 if time.monotonic() < self.warm_s else 3)
             for uuid in filter(None, made):
                 state = visitor.post("/api/status", {"q": uuid}).get("status")
                 if state == "finished":
@@ -221,7 +222,7 @@ def soak(daemon: Daemon, metrics: int, minutes: float) -> bool:
     done, newest = (context.Array("c", first.encode()) for _ in range(2))
     told = context.Queue()
     begun = time.monotonic()
-    load = Load(daemon.port, begun + seconds, done, newest)
+    load = Load(daemon.port, begun + seconds / 6, begun + seconds, done, newest)
     processes = [context.Process(target=run, args=(kind, load, told)) for kind in KINDS]
     for process in processes:
         process.start()
