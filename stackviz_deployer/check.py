@@ -28,7 +28,7 @@ from attrs import frozen
 
 from stackviz_deployer.config import Config
 from stackviz_deployer.descriptors import affordable, hard_limit, needed
-from stackviz_deployer.model import Directory
+from stackviz_deployer.model import Bucket, Directory
 
 CONNECT_S = 5.0
 """For one address of a server: the connection and TLS."""
@@ -69,6 +69,8 @@ class Means:
     """Of the servers that several nodes share."""
     worker_command: Sequence[str]
     """Starts a parser process."""
+    try_bucket: Callable[[Bucket], str | None]
+    """What is wrong with it, and how to mend that; None when it can be used."""
     refusal: Callable[[str], str | None]
     """The guard's, for addresses of other servers."""
     is_among: Callable[[Sequence[tuple[str, int]], str, int], bool]
@@ -87,7 +89,7 @@ def check(config: Config, means: Means) -> Iterator[Finding]:
             " as that daemon's",
         )
     yield from _state_dir(state)
-    yield from _blobs(config.blobs)
+    yield from _blobs(config.blobs, means.try_bucket)
     if config.database is None:
         yield _database(state / "stackviz.sqlite3", means.newest_form())
     yield from means.shared(config)
@@ -155,7 +157,15 @@ def _free(part: str, named: Path, place: Path) -> Finding:
     return Finding("ok", part, shown)
 
 
-def _blobs(place: Directory) -> Iterator[Finding]:
+def _blobs(place: Directory | Bucket, try_bucket: Callable[[Bucket], str | None]) -> Iterator[Finding]:
+    if isinstance(place, Bucket):
+        trouble = try_bucket(place)
+        shown = f"{place.endpoint}, bucket {place.bucket}"
+        if trouble is None:
+            yield Finding("ok", "blobs", f"{shown}: can be written, read, listed and deleted")
+        else:
+            yield Finding("error", "blobs", trouble)
+        return
     path = place.path
     if path is None:
         return

@@ -21,9 +21,10 @@ from attrs import Factory, frozen
 
 from stackviz_deployer import readers as read
 from stackviz_deployer import shared_servers
-from stackviz_deployer.blob_place import beside, blobs
+from stackviz_deployer.blob_place import beside, blobs, check_sizes
 from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.model import (
+    Bucket,
     Connections,
     Directory,
     GerritServer,
@@ -102,7 +103,7 @@ class Config:
     """Who knows what is in it may delete and pin tasks; see ``admin_token``."""
     role: Literal["all", "web", "worker"] = "all"
     """What this node does: ``web`` serves and works on no task, ``worker`` serves ``/health`` alone."""
-    blobs: Directory = Factory(Directory)
+    blobs: Directory | Bucket = Factory(Directory)
     """Where the sites' data and what people send lie."""
     database: MysqlServer | None = None
     """The server that several nodes keep their tasks in; None = SQLite in ``state_dir``."""
@@ -148,6 +149,7 @@ def load(
         values["jjb_yaml_path"] = base / DEFAULT_JJB
     config = Config(**values)
     _check_shared(config)
+    check_sizes("blobs", config.blobs, config.limits)
     if config.stackviz is not None and not config.stackviz.startswith("http:"):
         config = attrs.evolve(config, stackviz=str(base / Path(config.stackviz).expanduser()))
     return config

@@ -229,6 +229,33 @@ class Directory:
 
 
 @frozen(kw_only=True)
+class Bucket:
+    """Blobs and uploads are objects of an S3-compatible store."""
+
+    endpoint: str
+    """Of the store, not of the bucket: ``https://host[:port]``."""
+    bucket: str
+    prefix: str = ""
+    """Of every key; empty, or with a slash at its end."""
+    region: str = "us-east-1"
+    credentials_file: Path | None = None
+    """None = what the environment says; see blob_place.credentials."""
+    ca_file: Path | None = None
+    """Certificates of who may vouch for the endpoint; None = the system's."""
+    cache_bytes: int = 10 << 30
+    """Of the copies on this node's disk."""
+
+
+@frozen(kw_only=True)
+class Credentials:
+    """An S3 store's access key; never shown."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
 class Expired:
     """Tasks that gave up their artifacts, and the blobs that nobody names any more."""
 

@@ -101,6 +101,7 @@ def _check(config: Config) -> int:
     from stackviz_deployer.check import Means, check, report  # noqa: PLC0415
     from stackviz_deployer.check_shared import shared  # noqa: PLC0415
     from stackviz_deployer.cpu import COMMAND  # noqa: PLC0415
+    from stackviz_deployer.data_place import bucket_trouble  # noqa: PLC0415
     from stackviz_deployer.net.guard import AddressGuard  # noqa: PLC0415
     from stackviz_deployer.net.own import is_among  # noqa: PLC0415
     from stackviz_deployer.store.migrate import load as migrations  # noqa: PLC0415
@@ -111,6 +112,7 @@ def _check(config: Config) -> int:
         newest_form=lambda: migrations()[-1].version,
         worker_command=COMMAND,
         shared=shared,
+        try_bucket=bucket_trouble,
         refusal=AddressGuard(config.private_networks).refusal,
         is_among=is_among,
     )
@@ -182,7 +184,7 @@ def build(config: Config, reactor: Any) -> IService:
     data = data_place(config, database, writing.run, reactor)
     blobs, uploads, disk = data.blobs, data.uploads, data.disk
     kept = Kept()
-    tasks = shared_out(config, reactor, store=store, kept=kept, writable=disk.check)
+    tasks = shared_out(config, reactor, store=store, kept=kept, writable=data.writable)
     rows = SqlRetention(
         database,
         ages.now_ms,
@@ -266,7 +268,7 @@ def build(config: Config, reactor: Any) -> IService:
         limits=config.limits,
         epilogue=epilogue,
         executor=executor,
-        writable=disk.check,
+        writable=data.writable,
         meters=meters,
     )
     clients, names = Clients(config.proxies), Names(config.hosts)
@@ -287,6 +289,7 @@ def build(config: Config, reactor: Any) -> IService:
             "workers": cpu.health(),
             "sites": sweeper.health(),
             "disk": disk.health(),
+            **{name: health() for name, health in data.health.items()},
             "descriptors": descriptors.health(),
         }
         told = {
@@ -336,6 +339,7 @@ def build(config: Config, reactor: Any) -> IService:
         lag,
         descriptors,
         database,
+        *data.before,
         blobs,
         cpu,
         _Closing(fetcher),

@@ -278,6 +278,7 @@ class CheckTests(TestCase):
 
     def means(self, *command: str) -> Means:
         return Means(
+            try_bucket=lambda _bucket: None,
             parse_endpoint=str,
             newest_form=lambda: 1,
             shared=shared,

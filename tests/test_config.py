@@ -8,10 +8,13 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer import readers
+from stackviz_deployer.blob_place import credentials
 from stackviz_deployer.config import Config, load, stated_limits
 from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.model import (
+    Bucket,
     Connections,
+    Credentials,
     Directory,
     Limits,
     MysqlServer,
@@ -199,6 +202,52 @@ class LoadTests(SynchronousTestCase):
             self.assertEqual(self.load_text(text).blobs, Directory(path=Path("/srv/blobs")))
         self.assertEqual(self.load_text("blobs: {path: here}").blobs, Directory(path=CWD / "here"))
 
+    def test_a_bucket(self) -> None:
+        self.assertEqual(
+            self.load_text("blobs: {kind: s3, endpoint: 'https://s3.example.org/', bucket: sites}").blobs,
+            Bucket(endpoint="https://s3.example.org", bucket="sites"),
+        )
+        full = (
+            "blobs: {kind: s3, endpoint: 'http://s3:9000', bucket: sites, prefix: a/b, region: RegionOne,"
+            " credentials_file: key, ca_file: /ca.pem, cache_bytes: 1 GiB}"
+        )
+        self.assertEqual(
+            self.load_text(full).blobs,
+            Bucket(
+                endpoint="http://s3:9000",
+                bucket="sites",
+                prefix="a/b/",
+                region="RegionOne",
+                credentials_file=CWD / "key",
+                ca_file=Path("/ca.pem"),
+                cache_bytes=1 << 30,
+            ),
+        )
+
+    def test_credentials(self) -> None:
+        place = Bucket(endpoint="https://s3", bucket="sites")
+        environ = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
+        found = Credentials(access_key="k", secret_key="s", session_token="t")
+        self.assertEqual(credentials(place, environ), found)
+        file = Path(self.mktemp())
+        place = attrs.evolve(place, credentials_file=file)
+        for text, mode, words in [
+            (None, 0, "cannot read"),
+            ("[default]\naws_access_key_id = k\naws_secret_access_key = se%cret\n", 0o604, "everybody"),
+            ("[default]\naws_access_key_id = k\n", 0o600, "is needed"),
+            ("secret", 0o600, "no [default]"),
+            ("[other]\naws_access_key_id = k\n", 0o600, "no [default]"),
+        ]:
+            if text is not None:
+                file.write_text(text)
+                file.chmod(mode)
+            error = self.assertRaises(ConfigError, credentials, place, environ)
+            self.assertIn(words, error.message)
+            self.assertNotIn("secret =", error.message)
+        file.write_text("[default]\naws_access_key_id = k\naws_secret_access_key = s%e\n")
+        self.assertEqual(credentials(place, {}), Credentials(access_key="k", secret_key="s%e"))
+        self.assertRaises(ConfigError, credentials, Bucket(endpoint="https://s3", bucket="b"), {})
+
     def test_null_means_default(self) -> None:
         self.assertEqual(self.load_text("workers: ~\nhttp: ~"), load(None, {}, {}, cwd=CWD))
 
@@ -303,6 +352,19 @@ class LoadTests(SynchronousTestCase):
             ("blobs: {path: 7}", "blobs.path"),
             ("blobs: {kind: tapes}", "blobs.kind"),
             ("blobs: {place: /srv}", "'place'"),
+            ("blobs: {kind: s3, bucket: b}", "blobs.endpoint"),
+            ("blobs: {kind: s3, endpoint: 'https://s3'}", "blobs.bucket"),
+            ("blobs: {kind: s3, endpoint: s3.example.org, bucket: b}", "blobs.endpoint"),
+            ("blobs: {kind: s3, endpoint: 'https://k:s@s3', bucket: b}", "credentials_file"),
+            ("blobs: {kind: s3, endpoint: 'https://s3/b', bucket: b}", "blobs.endpoint"),
+            ("blobs: {kind: s3, endpoint: 'https://s3', bucket: a/b}", "blobs.bucket"),
+            ("blobs: {kind: s3, endpoint: 'https://s3', bucket: b, prefix: /a}", "blobs.prefix"),
+            ("blobs: {kind: s3, endpoint: 'https://s3', bucket: b, secret_key: x}", "'secret_key'"),
+            ("blobs: {kind: s3, endpoint: 'https://s3', bucket: b, cache_bytes: much}", "blobs.cache_bytes"),
+            (
+                "limits: {upload_bytes: 6 GiB}\nblobs: {kind: s3, endpoint: 'https://s3', bucket: b}",
+                "limits.upload_bytes",
+            ),
         ]:
             self.assertIn(words, self.refused(text), text)
 

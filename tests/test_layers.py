@@ -18,7 +18,7 @@ ALLOWED = {
     "model": {"errors"},
     "interfaces": set(),
     "blob_place": {"readers"},
-    "data_place": {"config", "interfaces", "store"},
+    "data_place": {"blob_place", "config", "interfaces", "store"},
     "task_place": {"clock", "cluster", "config", "interfaces", "jobs", "store"},
     "config": {"blob_place", "readers", "shared_servers"},
     "shared_servers": set(),

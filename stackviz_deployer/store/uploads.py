@@ -83,6 +83,11 @@ class UploadStore(Service):
         """Of the bodies that are there; blocking."""
         return {path.name: _size(path / BODY) for path in self._root.iterdir()}
 
+    def forget_all(self) -> None:
+        """What lay in the directory at the start has been removed."""
+        self._kept.clear()
+        self._left = ()
+
     def stopService(self) -> None:
         """What is still coming in is dropped."""
         super().stopService()
