@@ -130,6 +130,9 @@ class BucketTests(TestCase):
         self.until(lambda: daemon.send("/api/upload?name=testrepository.subunit", STREAM, {})[0] == 503)
         self.until(lambda: "does not answer" in daemon.request("GET", "/health")[2].decode())
         health = daemon.request("GET", "/health")[2].decode()
+        self.assertEqual(daemon.request("GET", "/health")[0], 503)
+        # no balancer takes the node away: all the others are in the same case, and what is here is served
+        self.assertEqual(daemon.request("GET", "/health/ready")[0], 200)
         # and back, as moto is: empty; what is not here is lost, and said so
         self.server.start()
         self.until(lambda: "does not answer" not in daemon.request("GET", "/health")[2].decode())
@@ -182,6 +185,8 @@ class BucketTests(TestCase):
                 return False
 
         self.until(says_so)
+        # that is this node's own trouble: others may serve in its stead
+        self.assertEqual(daemon.request("GET", "/health/ready")[0], 503)
         status, answer = daemon.send("/api/upload?name=testrepository.subunit", STREAM, {})
         self.assertEqual(status, 503)
         health = daemon.request("GET", "/health")[2].decode()

@@ -94,8 +94,15 @@ class S3Calls(Service):
     # health
 
     def health(self) -> Mapping[str, Any]:
-        """``reasons``: sentences, while the store cannot be used."""
-        return {"reasons": [] if self._failed is None else [self._failed.message]}
+        """While the store cannot be used, a sentence.
+
+        In ``notes`` when it is away, as it then is for all nodes: were they taken out of service for it,
+        nobody would serve what they have copies of.  In ``reasons`` when it refuses what this node asks.
+        """
+        if self._failed is None:
+            return {}
+        key = "notes" if isinstance(self._failed, StoreAwayError) else "reasons"
+        return {key: [self._failed.message]}
 
     def check(self) -> None:
         """Raise StoreError when the store could not be written to just now."""
