@@ -208,14 +208,14 @@ def _database(path: Path, newest: int) -> Finding:
 
 def _endpoint(key: str, endpoint: str, parse: Callable[[str], object], *, ours: bool) -> Finding:
     kind, _, rest = endpoint.partition(":")
-    if kind == "systemd":
-        return Finding("ok", key, f"{endpoint!r}; the socket is systemd's")
     try:
         parse(endpoint)
     except (ValueError, TypeError, OSError) as error:
         return Finding("error", key, f"{endpoint!r} is no endpoint description that works here ({error})")
     except Exception as error:  # noqa: BLE001 - keys and certificates raise what their library likes
         return Finding("error", key, f"{endpoint!r}: {error}")
+    if kind == "systemd":
+        return Finding("ok", key, f"{endpoint!r}; the socket is systemd's")
     if kind == "ssl-systemd":
         return Finding("ok", key, f"{endpoint!r}; the socket is systemd's, the certificate can be used")
     if kind not in ("tcp", "ssl"):
@@ -226,7 +226,7 @@ def _endpoint(key: str, endpoint: str, parse: Callable[[str], object], *, ours: 
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, int(port)))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:  # the last: ports over 65535
         if ours and getattr(error, "errno", None) == 98:  # EADDRINUSE
             return Finding("ok", key, f"{endpoint!r} is taken, it seems by the running daemon")
         return Finding("error", key, f"cannot listen on {endpoint!r}: {error}; free the port or name another")

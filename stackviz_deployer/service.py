@@ -23,8 +23,9 @@ class Staged(MultiService):
     that use it.  A child that fails or hangs
     does not keep the others from stopping.
 
-    What an operator has to mend before it can start (a taken port, a state directory of
-    somebody else's) ends the process with status 1 and one line in the log.
+    What an operator has to mend before it can start (a taken port or one that is none, a state directory of
+    somebody else's, a socket in a directory that is not there) ends the process with status 1 and one
+    line in the log.
     """
 
     def __init__(self, clock: IReactorTime | None = None, *, stage_s: float = 20.0) -> None:
@@ -60,6 +61,6 @@ class Staged(MultiService):
 def _or_exit(start: Callable[[], object]) -> None:
     try:
         start()
-    except (StackvizError, CannotListenError) as error:
+    except (StackvizError, CannotListenError, OSError, OverflowError) as error:  # the last: ports over 65535
         log.critical("not started: {error}", error=error)
         raise SystemExit(1) from error

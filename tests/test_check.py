@@ -114,9 +114,15 @@ class CheckTests(TestCase):
         self.assertRegex(self.line(lines, "metrics"), "^error .*in use; free the port or name another")
 
     def test_no_endpoint(self) -> None:
-        status, lines = self.check_(http="foo:1")
-        self.assertEqual(status, 1)
-        self.assertTrue(self.line(lines, "http").startswith("error"))
+        for endpoint in ("foo:1", "tcp:99999", "systemd:domain=AF_INET:index=0"):
+            status, lines = self.check_(http=endpoint)
+            self.assertEqual(status, 1)
+            self.assertTrue(self.line(lines, "http").startswith("error"))
+
+    def test_a_socket_of_systemds(self) -> None:
+        status, lines = self.check_(http="systemd:domain=INET6:index=0")
+        self.assertEqual(status, 0, lines)
+        self.assertTrue(self.line(lines, "http").startswith("ok"))
 
     def test_databases(self) -> None:
         self.state.mkdir()

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+from twisted.application import strports
 from twisted.application.service import Service
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.service import Staged
@@ -84,6 +90,28 @@ class StagedTests(SynchronousTestCase):
         self.children[1].startService = lambda: 1 / 0
         self.assertRaises(ZeroDivisionError, self.staged.startService)
         self.assertEqual(self.events, ["start a"])
+
+    def test_what_the_operator_has_to_mend(self) -> None:
+        """No traceback; one line, and status 1."""
+        told: list[str] = []
+
+        def observe(event: LogEvent) -> None:
+            told.append(str(formatEvent(event)))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        folder = Path(self.mktemp()).absolute()
+        for endpoint, words in (
+            ("tcp:99999", "port must be 0-65535"),
+            (f"unix:{folder}/socket", f"No such file or directory.*{folder}"),
+        ):
+            staged = Staged(self.clock)
+            strports.service(endpoint, Factory(), reactor=reactor).setServiceParent(staged)
+            told.clear()
+            with self.assertRaises(SystemExit) as caught:
+                staged.privilegedStartService()
+            self.assertEqual(caught.exception.code, 1)
+            self.assertRegex("\n".join(told), f"(?m)^not started: .*{words}")
 
     def test_stopped_child_may_be_replaced(self) -> None:
         """disownServiceParent of a running child goes MultiService's own way."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from stackviz_deployer.errors import (
     AddressRefusedError,
     HostNotAllowedError,
+    NotFoundError,
     ParseError,
     QueryNotUnderstoodError,
     StackvizError,
@@ -61,13 +62,14 @@ class JobListing:
     async def open(self, url: str, scratch: Path, manifest_url: str | None = None) -> Tree:
         """As in interfaces.Listing; ``url`` gets a final slash if it has none.
 
-        Raises NotFoundError when there is nothing at ``url``, ParseError when that is no index, and
-        what the Fetcher raises for the root and its ``logs/``; all else ends in warnings.
+        Raises NotFoundError when there is nothing at ``url``, TooLargeError or WorkerDiedError
+        when there is but a manifest that is refused, ParseError when ``url`` is no index, and what the
+        Fetcher raises for the root and its ``logs/``; all else ends in warnings.
         """
         url = re.split(r"[?#]", url, maxsplit=1)[0]
         root = url if url.endswith("/") else url + "/"
         reader = PageReader(self._fetcher, self._cpu, self._limits, scratch)
-        warnings: list[str] = []
+        unread: list[tuple[str, StackvizError]] = []
         own = root + MANIFEST
         for address in dict.fromkeys((manifest_url or own, own)):
             told = address == manifest_url
@@ -79,12 +81,19 @@ class JobListing:
                 if not told and isinstance(error, UpstreamStatusError) and not is_absent(error):
                     raise  # a server in trouble is not asked for three more pages
                 if told or not isinstance(error, (ParseError, UpstreamStatusError)):
-                    warnings.append(_unread(address, error))
+                    unread.append((address, error))
             else:
                 if tree.seen:
                     return tree
-        walk = Walk(reader, root, self._names, warnings=warnings)
-        return await walk.run()
+        try:
+            return await Walk(
+                reader, root, self._names, warnings=[_done_without(*one) for one in unread]
+            ).run()
+        except NotFoundError as gone:
+            for _, refused in unread:
+                if isinstance(refused, (TooLargeError, WorkerDiedError)):
+                    raise refused from gone
+            raise NotFoundError(" ".join([gone.message, *(_unread(*one) for one in unread)])) from gone
 
     async def _manifest(self, reader: PageReader, root: str, address: str, timeout_s: float) -> Tree:
         page = await reader.read(
@@ -110,4 +119,8 @@ class JobListing:
 
 
 def _unread(address: str, error: StackvizError) -> str:
+    return f"The manifest {address} could not be used: {error.message}"
+
+
+def _done_without(address: str, error: StackvizError) -> str:
     return f"The manifest {address} could not be used, the directories were read instead: {error.message}"

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL, crypto
 from twisted.application import strports
 from twisted.application.service import IService
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import ContextFactory
@@ -25,6 +27,7 @@ HANDED_OVER = "ssl-systemd"
 AGAIN_S = 5.0
 """After files could not be used: until they are tried again although they look the same."""
 
+_FAMILIES = {"INET": socket.AF_INET, "INET6": socket.AF_INET6, "UNIX": socket.AF_UNIX}
 _TLS_PARTS = {"privateKey", "certKey", "extraCertChain", "dhParameters", "sslmethod"}
 _SEPARATOR = re.compile(r"(?<!\\):")
 _ESCAPED = re.compile(r"\\(.)")
@@ -37,6 +40,8 @@ def listening(description: str, factory: IProtocolFactory, reactor: Any) -> ISer
     LookupError when systemd has handed no such socket over.
     """
     kind = description.partition(":")[0]
+    if kind == "systemd":
+        _check_socket(description, reactor)
     if kind not in ("ssl", HANDED_OVER):
         return strports.service(description, factory, reactor=reactor)
     try:
@@ -44,6 +49,7 @@ def listening(description: str, factory: IProtocolFactory, reactor: Any) -> ISer
             renewing: Any = _Renewing(reactor, description)
             return strports.service(description, factory, reactor=renewing)
         handed, tls = _apart(description)
+        _check_socket(handed, reactor)
         secure: Any = TLSMemoryBIOFactory(_Renewed(tls, _read(tls), reactor), False, factory)
         return strports.service(handed, secure, reactor=reactor)
     except (OSError, SSL.Error, crypto.Error) as error:
@@ -52,10 +58,37 @@ def listening(description: str, factory: IProtocolFactory, reactor: Any) -> ISer
 
 def examine(description: str, reactor: Any) -> None:
     """Raises what ``listening`` would, but for a socket that systemd has yet to hand over; opens no port."""
-    if description.partition(":")[0] == HANDED_OVER:
-        _read(_apart(description)[1])
+    kind = description.partition(":")[0]
+    if kind == HANDED_OVER:
+        handed, tls = _apart(description)
+        _check_domain(handed)
+        _read(tls)
+    elif kind == "systemd":
+        _check_domain(description)
     else:
         serverFromString(reactor, description)
+
+
+def _check_domain(description: str) -> str | None:
+    """The family that a ``systemd:`` description says; None when it says none.  Raises ValueError."""
+    pieces = _SEPARATOR.split(description)[1:]
+    named = dict(piece.partition("=")[::2] for piece in pieces if "=" in piece)
+    domain = named.get("domain", next((piece for piece in pieces if "=" not in piece), None))
+    if domain is not None and domain not in _FAMILIES:
+        raise ValueError(f"its domain is one of {', '.join(_FAMILIES)}, not {domain!r}")
+    return domain
+
+
+def _check_socket(description: str, reactor: Any) -> None:
+    """What Twisted takes on trust: a wrong family fails at the start, or at each connection."""
+    domain = _check_domain(description)
+    endpoint = serverFromString(reactor, description)
+    if domain is None or not isinstance(endpoint, AdoptedStreamServerEndpoint):
+        return
+    with socket.socket(fileno=os.dup(endpoint.fileno)) as handed:
+        if handed.family != _FAMILIES[domain]:
+            family = handed.family.name.removeprefix("AF_")
+            raise ValueError(f"the socket that systemd hands over is of {family}, not of {domain}")
 
 
 def _apart(description: str) -> tuple[str, str]:

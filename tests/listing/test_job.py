@@ -19,6 +19,7 @@ from stackviz_deployer.errors import (
     UpstreamStatusError,
     UpstreamTimeoutError,
     UpstreamUnreachableError,
+    WorkerDiedError,
 )
 from stackviz_deployer.listing import directory, places
 from stackviz_deployer.listing.job import GUESS_SECONDS, MANIFEST, JobListing
@@ -128,6 +129,21 @@ class ManifestTests(JobTestCase):
         tree = self.open({OWN: TooLargeError("the manifest is huge"), ROOT: index("a")})
         (warning,) = tree.warnings
         self.assertIn("huge", warning)
+
+    def test_refused_where_nothing_else_is(self) -> None:
+        """What is there is told, not only what is not."""
+        for error in (TooLargeError("the manifest is huge"), WorkerDiedError("its parser died")):
+            for at, told in ((OWN, None), (GIVEN, GIVEN)):
+                failure = self.failureResultOf(self.start({at: error}, told), type(error))
+                self.assertIn(error.message, failure.value.message)
+        for trouble in (UpstreamStatusError("no", 404), UpstreamTimeoutError("hangs"), "<html>expired"):
+            failure = self.failureResultOf(self.start({GIVEN: trouble}, GIVEN), NotFoundError)
+            self.assertRegex(
+                failure.value.message, f"nothing at {ROOT}.* The manifest {GIVEN} could not be used: "
+            )
+            self.assertNotIn("instead", failure.value.message)
+        failure = self.failureResultOf(self.start({}), NotFoundError)
+        self.assertNotIn("manifest", failure.value.message)
 
     def test_a_guess_that_hangs_is_given_up(self) -> None:
         """Some servers answer neither yes nor no for what they do not have."""

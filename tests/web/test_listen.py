@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from twisted.internet import endpoints, reactor
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.python.systemd import ListenFDs
@@ -208,6 +209,50 @@ class HandedOverTests(TLSTests):
         listen.examine(description, reactor)
         (self.folder / "key.pem").unlink()
         self.assertRaises(FileNotFoundError, listen.examine, description, reactor)
+
+
+class FamilyTests(SynchronousTestCase):
+    """What a description says of a socket of systemd's, against the socket."""
+
+    def refused(self, domain: str, *, examined: bool) -> str:
+        """The words."""
+        base = Path(self.mktemp()).absolute()
+        base.mkdir()
+        write_certificate(base, 1)
+        words = set()
+        for kind, files in (
+            ("systemd", ""),
+            ("ssl-systemd", f":privateKey={base}/key.pem:certKey={base}/cert.pem"),
+        ):
+            for named in (f"domain={domain}:index=0", f"{domain}:0", f"index=0:domain={domain}"):
+                description = f"{kind}:{named}{files}"
+                with self.assertRaises(ValueError) as caught:
+                    listening(description, Factory(), reactor)
+                words.add(str(caught.exception))
+                if examined:
+                    with self.assertRaises(ValueError):
+                        listen.examine(description, reactor)
+        (said,) = words
+        return said
+
+    def test_no_family(self) -> None:
+        for came in ([], [0]):
+            self.patch(endpoints._SystemdParser, "_sddaemon", ListenFDs(came))
+            self.assertEqual(
+                self.refused("AF_INET", examined=True),
+                "its domain is one of INET, INET6, UNIX, not 'AF_INET'",
+            )
+
+    def test_another_one(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.patch(endpoints._SystemdParser, "_sddaemon", ListenFDs([listener.fileno()]))
+            for domain in ("INET6", "UNIX"):
+                self.assertEqual(
+                    self.refused(domain, examined=False),
+                    f"the socket that systemd hands over is of INET, not of {domain}",
+                )
+            listening("systemd:INET:0", Factory(), reactor)
+            self.assertEqual(listener.getsockname()[0], "127.0.0.1")  # still open
 
 
 class PassingFaultTests(SynchronousTestCase):
