@@ -249,7 +249,11 @@ class StoreError(StackvizError):
         self.reason = reason
 
 
-class UnknownOutcomeError(StoreError):
+class UnreachableError(StoreError):
+    """The server of the database does not answer, which says nothing of what was to be stored."""
+
+
+class UnknownOutcomeError(UnreachableError):
     """The connection to the database was lost while it committed: it did, or it did not."""
 
 

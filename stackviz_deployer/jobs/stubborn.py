@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from stackviz_deployer.errors import StoreError
+from stackviz_deployer.errors import StoreError, UnreachableError
 
 log = Logger()
 
@@ -35,16 +35,17 @@ class Stubborn:
     async def ask(self, what: str, ask: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
         """What the store answers, asked again with growing pauses while it fails.
 
-        Raises StoreError after so many ``tries``; None: never.
+        Raises StoreError after so many ``tries``; None: never.  Those count that reached a store.
         """
-        failures = 0
+        failures = refusals = 0
         try:
             while True:
                 try:
                     return await ask()
                 except StoreError as error:
                     failures += 1
-                    if failures == tries:
+                    refusals += not isinstance(error, UnreachableError)
+                    if refusals == tries:
                         raise
                     if self._trouble.get(what) != error.message:
                         log.failure("{what} fails; tried again until it does not", what=what)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pymysql.err import InterfaceError, MySQLError
 
-from stackviz_deployer.errors import StoreError
+from stackviz_deployer.errors import StoreError, UnreachableError
 from stackviz_deployer.store.files import FULL
 
 DEADLOCK, LOCK_WAIT, CHANGED, DUPLICATE = 1213, 1205, 1020, 1062
@@ -35,7 +35,8 @@ def explained(where: str, error: MySQLError) -> StoreError:
     said = (str(error.args[1]) if len(error.args) > 1 else str(error)) or "the connection was lost"
     for codes, remedy, reason in _REMEDIES:
         if code in codes:
-            return StoreError(f"{where}: {said}; {remedy}", reason=reason)
+            kind = UnreachableError if reason is _AWAY else StoreError
+            return kind(f"{where}: {said}; {remedy}", reason=reason)
     return StoreError(f"{where}: {said} (error {code})", reason="the server's database fails")
 
 

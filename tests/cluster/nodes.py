@@ -106,7 +106,9 @@ class NodesTestCase(TestCase):
         self.nodes: dict[str, Daemon] = {}
 
     def database(self) -> Any:
-        return mariadb.shared().database()
+        """An empty one of ``self.maria``."""
+        self.maria = mariadb.shared()
+        return self.maria.database()
 
     def configuration(self) -> dict[str, Any]:
         server = self.server
@@ -155,7 +157,7 @@ class NodesTestCase(TestCase):
 
     def row(self, uuid: str) -> Any:
         """State, owner and starts of a task, as the database has them; nothing of ours is on this way."""
-        with mariadb.shared().root(self.server.name) as root:
+        with self.maria.root(self.server.name) as root:
             return root.execute(f"SELECT state, owner, attempts FROM tasks WHERE id = '{uuid}'")[0]
 
     def check(self, daemon: Daemon, uuid: str) -> list[str]:

@@ -12,10 +12,13 @@ from twisted.trial.unittest import SkipTest
 
 from tests import mariadb
 from tests.cluster.nodes import PACE, NodesTestCase, Relay
+from tests.daemon import Daemon
 from tests.test_uploads import STREAM
 
 SAMPLE = "sample:gate-tempest-dsvm-full/"
 KINDS = {"subunit", "subunit-stats", "subunit-details"}
+LONG_S = 8.0
+"""RECORD_TRIES of jobs/executor.py are over sooner."""
 
 
 class PathTests(NodesTestCase):
@@ -173,6 +176,82 @@ class RedisTests(NodesTestCase):
         self.emptied()
 
 
+class MariaDbTests(NodesTestCase):
+    def database(self) -> Any:
+        """One that may be killed, and keeps what it acknowledged."""
+        self.maria = mariadb.MariaDb()
+        self.addCleanup(self.maria.remove)
+        return self.maria.database()
+
+    def test_killed_and_restarted_under_load(self) -> None:
+        """What was acknowledged is kept and ends once; nodes say what is wrong, and resume by themselves."""
+        web = self.node("web", role="web")
+        nodes = [web, self.node("one", scrapes=4), self.node("other", scrapes=4)]
+        self.logs.delay_s = 0.3
+        with Load(self, web) as load:
+            for away_s in (LONG_S, 0.0):
+                load.more(8)
+                running = load.taken[-1]
+                self.maria.kill()
+                refused = len(load.refused)
+                for node in nodes:
+                    self.until(lambda node=node: web is node or self.notes(node), "the word of it")
+                status, answer = web.post("/api/status", {"q": running})
+                self.assertEqual((status, answer["error"]), (503, "store-failed"), answer)
+                self.assertEqual(
+                    answer["message"], "the server's database cannot be reached; try again later"
+                )
+                self.assertEqual([node.request("GET", "/health/live")[0] for node in nodes], [200] * 3)
+                self.until(lambda load=load, refused=refused: len(load.refused) > refused, "a refusal")
+                time.sleep(away_s)  # not synchronisation: longer than a node would only try again a few times
+                self.maria.start()
+                self.until(lambda: not any(map(self.notes, nodes)), "the end of it")
+        self.assertEqual({status for status, _ in load.refused}, {503}, load.refused[:3])
+        self.assertEqual({answer["error"] for _, answer in load.refused}, {"store-failed"})
+        ends = [web.wait(uuid) for uuid in load.taken]
+        self.assertEqual([end for end in ends if end["status"] != "finished"], [])
+        self.assertEqual({self.row(uuid)[2] for uuid in load.taken}, {1})
+        for uuid in load.taken[::5]:
+            self.assertEqual(set(self.check(web, uuid)), KINDS)
+        self.emptied()
+        with self.maria.root(self.server.name) as root:  # the refused may have been kept; then they end, too
+            self.assertEqual(root.execute("SELECT DISTINCT state FROM tasks"), [("finished",)])
+
+
+class Load:
+    """Posts one task after the other until it is left."""
+
+    def __init__(self, case: NodesTestCase, web: Daemon) -> None:
+        self.case, self.web = case, web
+        self.taken: list[str] = []
+        self.refused: list[tuple[int, Any]] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._post)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def more(self, count: int) -> None:
+        """Wait until so many more were taken."""
+        before = len(self.taken)
+        self.case.until(lambda: len(self.taken) >= before + count, f"{count} tasks more")
+
+    def _post(self) -> None:
+        number = 0
+        while not self._ended.wait(0.1):
+            number += 1
+            status, answer = self.web.post("/api/scrape", {"url": self.case.logs.url(number)})
+            if status == 202:
+                self.taken.append(answer["uuid"])
+            else:
+                self.refused.append((status, answer))
+
+
 class Namespace:
     """A network of its own with two cables to ours, of which one can be pulled."""
 
@@ -219,10 +298,6 @@ class SplitTests(NodesTestCase):
         self.namespace = Namespace(1).__enter__()
         self.addCleanup(self.namespace.__exit__)
         super().setUp()
-
-    def database(self) -> Any:
-        self.maria = mariadb.shared()
-        return self.maria.database()
 
     def relay(self, address: str, port: int) -> Relay:
         relay = Relay(address, port)

@@ -18,6 +18,7 @@ from stackviz_deployer.errors import (
     QueueFullError,
     StoreError,
     TaskFailedError,
+    UnreachableError,
     UpstreamTimeoutError,
 )
 from stackviz_deployer.interfaces import Tasks
@@ -494,6 +495,20 @@ class StoreTroubleTests(QueueTestCase):
         self.clock.advance(RETRY_S[0])
         self.assertEqual(self.state(submitted), TaskState.FINISHED)
         self.flushLoggedErrors(StoreError)
+
+    def test_results_wait_for_a_database_that_cannot_be_reached(self):
+        """However long it is away: what was worked out is good."""
+        self.start()
+        self.store.failing["finish"] = UnreachableError("it restarts")
+        submitted = self.submit()
+        self.finish(submitted)
+        self.clock.pump([*RETRY_S, *RETRY_S[-1:] * RECORD_TRIES])
+        self.assertEqual(self.state(submitted), TaskState.PENDING)
+        self.assertEqual(self.queue.health()["reasons"], ["recording results fails: it restarts"])
+        self.store.failing.clear()
+        self.clock.advance(RETRY_S[-1])
+        self.assertEqual(self.state(submitted), TaskState.FINISHED)
+        self.assertEqual(len(self.flushLoggedErrors(UnreachableError)), 1)
 
     def test_results_that_cannot_be_recorded_fail_the_task(self):
         self.start()
