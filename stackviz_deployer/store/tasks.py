@@ -11,6 +11,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from attrs import evolve
+
 from stackviz_deployer.errors import (
     InternalError,
     NotFoundError,
@@ -123,7 +125,7 @@ def begin(txn: Cursor, task_id: TaskId, owner: str, now_ms: int) -> Task | None:
         return None
     if row[_STATE] == TaskState.PENDING and row[_OWNER] == owner:
         return task_of_row(row)
-    if _give_up(txn, now_ms, task_id):
+    if row[_STATE] == TaskState.PENDING and _give_up(txn, now_ms, task_id):
         return None
     return _start(txn, row, owner, now_ms)
 
@@ -131,7 +133,7 @@ def begin(txn: Cursor, task_id: TaskId, owner: str, now_ms: int) -> Task | None:
 def _start(txn: Cursor, row: Sequence[Any], owner: str | None, now_ms: int) -> Task | None:
     task_id = TaskId(row[0])
     try:
-        task_of_row(row)
+        task = task_of_row(row)
     except StoreError:
         txn.execute(
             """
@@ -141,16 +143,18 @@ def _start(txn: Cursor, row: Sequence[Any], owner: str | None, now_ms: int) -> T
             (InternalError.code, "what was noted of this task cannot be read", now_ms, task_id),
         )
         return None
-    txn.execute(
-        """
-        UPDATE tasks
-        SET state = 'pending', attempts = attempts + 1, owner = ?,
-            started_ms = CASE WHEN created_ms > ? THEN created_ms ELSE ? END
-        WHERE id = ?
-        """,
-        (owner, now_ms, now_ms, task_id),
+    task = evolve(
+        task,
+        state=TaskState.PENDING,
+        attempt=task.attempt + 1,
+        owner=owner,
+        started_ms=max(task.created_ms, now_ms),
     )
-    return one(txn, task_id)
+    txn.execute(
+        "UPDATE tasks SET state = 'pending', attempts = ?, owner = ?, started_ms = ? WHERE id = ?",
+        (task.attempt, owner, task.started_ms, task_id),
+    )
+    return task
 
 
 def finish(
@@ -299,9 +303,16 @@ def _give_up(txn: Cursor, now_ms: int, task_id: TaskId | None = None) -> int:
 
 def waiting(txn: Cursor, most: int) -> tuple[tuple[TaskId, TaskState], ...]:
     """Queued and pending tasks, the oldest first."""
+    # Each by the index of states: in the order of both at once MySQL goes through all that ever was.
     rows = txn.execute(
-        "SELECT id, state FROM tasks WHERE state IN ('queued', 'pending') ORDER BY seq LIMIT ?",
-        (most,),
+        """
+        SELECT id, state, seq FROM
+            (SELECT id, state, seq FROM tasks WHERE state = 'queued' ORDER BY seq LIMIT ?) AS queued
+        UNION ALL SELECT id, state, seq FROM
+            (SELECT id, state, seq FROM tasks WHERE state = 'pending' ORDER BY seq LIMIT ?) AS pending
+        ORDER BY seq LIMIT ?
+        """,
+        (most, most, most),
     )
     return tuple((TaskId(row[0]), TaskState(row[1])) for row in rows.fetchall())
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract of interfaces.TaskStore, run against SQLite on a disk and against MariaDB."""
 
+import time
 import uuid
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -13,7 +14,10 @@ from stackviz_deployer.errors import (
     UnknownOutcomeError,
 )
 from stackviz_deployer.model import ArtifactId, Build, Job, Task, TaskId, TaskState
+from stackviz_deployer.store import tasks as statements
+from stackviz_deployer.store.mysql_pool import LOCK_S
 from stackviz_deployer.store.tasks import LOOKED_THROUGH, MAX_STARTS
+from tests import mariadb
 from tests.store.building import OnMysql, StoreTestCase, a_blob, a_job, a_parsed
 
 
@@ -477,7 +481,55 @@ class Forgetful:
 
 
 class MysqlTaskStoreTests(OnMysql, TaskStoreTests):
-    """The same against a real server."""
+    """The same against a real server; and what its plans must not cost."""
+
+    async def test_others_that_end_are_not_waited_for(self) -> None:
+        """What is done to one task locks that one alone, also where few rows make another plan look cheap."""
+        other = await self.begun(a_job(1))
+        queued = [(await self.create(a_job(n)))[0] for n in range(2, 9)]
+        with mariadb.shared().root(self.server.name) as root:
+            root.execute("BEGIN")
+            root.execute("UPDATE tasks SET message = NULL WHERE id = %s", (other.id,))
+            began_s = time.monotonic()
+            begun = await self.store.begin(queued[0].id, "another")
+            await self.store.release(begun)
+            await self.store.cancel(begun.id)
+            self.assertLess(time.monotonic() - began_s, LOCK_S)
+            root.execute("ROLLBACK")
+
+    async def test_what_has_ended_is_not_read_to_find_what_waits(self) -> None:
+        def history(txn):
+            for n in range(2000):
+                txn.execute(
+                    """
+                    INSERT INTO tasks (id, url, state, job, cancel_hash, created_ms, finished_ms)
+                    VALUES (?, 'http://x/', 'finished', '{}', '', 1, 2)
+                    """,
+                    (f"old-{n}",),
+                )
+            for n in range(200):
+                txn.execute(
+                    """
+                    INSERT INTO tasks (id, url, state, job, cancel_hash, created_ms)
+                    VALUES (?, 'http://x/', 'queued', '{}', '', 1)
+                    """,
+                    (f"new-{n}",),
+                )
+
+        await self.store._database.write(history)
+        with mariadb.shared().root(self.server.name) as root:
+            root.execute("ANALYZE TABLE tasks")
+
+        def reads(txn):
+            return sum(int(row[1]) for row in txn.execute("SHOW SESSION STATUS LIKE 'Handler_read%'"))
+
+        def cost(txn, statement, *args):
+            before = reads(txn)
+            return statement(txn, *args), reads(txn) - before
+
+        found, read = await self.store._database.read(cost, statements.waiting, 20)
+        self.assertEqual([one[0] for one in found], [f"new-{n}" for n in range(20)])
+        self.assertLess(read, 200)
 
 
 def a_task(task_id: TaskId) -> Task:
