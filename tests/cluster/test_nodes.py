@@ -196,6 +196,7 @@ class MariaDbTests(NodesTestCase):
                 refused = len(load.refused)
                 for node in nodes:
                     self.until(lambda node=node: web is node or self.notes(node), "the word of it")
+                    self.until(lambda node=node: node.request("GET", "/health/ready")[0] == 503, "not ready")
                 status, answer = web.post("/api/status", {"q": running})
                 self.assertEqual((status, answer["error"]), (503, "store-failed"), answer)
                 self.assertEqual(
