@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from stackviz_deployer import __version__
+from stackviz_deployer.allocation import keep_little
 from stackviz_deployer.clock import Elapsed, now_ms, run_steadily
 from stackviz_deployer.config import DEFAULT_HTTP, DEFAULT_JJB, Config, admin_token, load, stated_limits
 from stackviz_deployer.errors import ConfigError
@@ -123,6 +124,7 @@ def makeService(options: Options) -> IService:
     """The daemon, not yet started."""
     from twisted.internet import reactor  # noqa: PLC0415 - the global reactor enters here and nowhere else
 
+    keep_little()
     run_steadily(reactor)
     from stackviz_deployer.descriptors import provided  # noqa: PLC0415 - logs
 

@@ -25,6 +25,7 @@ ALLOWED = {
     "readers": set(),
     "limits": {"listing", "metrics", "parsers", "web"},
     "trace": set(),
+    "allocation": set(),
     "clock": set(),
     "doors": set(),
     "log": {"trace"},
