@@ -248,12 +248,19 @@ class RedisBus(Service):
 
     async def _refused(self, error: RefusedError) -> None:
         if str(error).startswith(("NOGROUP", "UNBLOCKED")):  # Redis was emptied
-            log.info("the queue in Redis is gone; it is made anew from the database")
-            await self._stream.prepare(self._taker)
-            await self._compare()
-        else:
-            self._trouble["taking tasks"] = f"Redis refuses to give tasks: {error}"
-            await deferLater(self._clock, 1.0)
+            try:
+                await self._stream.prepare(self._taker)
+            except AwayError:
+                await deferLater(self._clock, 0.05)
+                return
+            except RefusedError as worse:
+                error = worse
+            else:
+                log.info("the queue in Redis is gone; it is made anew from the database")
+                await self._compare()
+                return
+        self._trouble["taking tasks"] = f"Redis refuses to give tasks: {error}"
+        await deferLater(self._clock, 1.0)
 
     def settle(self, task: Task) -> None:
         """See interfaces.Bus."""

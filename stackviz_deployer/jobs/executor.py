@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from stackviz_deployer.background import Background, finished
-from stackviz_deployer.errors import InternalError, StackvizError, StoreError, TaskFailedError
+from stackviz_deployer.errors import InternalError, NotFoundError, StackvizError, StoreError, TaskFailedError
 from stackviz_deployer.interfaces import Bus, Meters, NoMeters, TaskStore
 from stackviz_deployer.jobs.epilogue import Epilogue
 from stackviz_deployer.jobs.pipeline import Outcome, Pipeline
@@ -221,12 +221,12 @@ class Executor(Service):
         return task
 
     async def _fail(self, task: Task, code: str, message: str) -> Task | None:
-        """The task as it ended; None when another works on it now."""
+        """The task as it ended; None when another works on it now, or an administrator deleted it."""
         try:
             return await self._stubborn.ask(
                 "recording failures", partial(self._store.fail, task, code=code, message=message)
             )
-        except TaskFailedError:
+        except (TaskFailedError, NotFoundError):
             return None
 
     def _progressed(self, running: _Running, progress: Progress) -> None:

@@ -9,7 +9,7 @@ from twisted.internet.task import deferLater
 
 from stackviz_deployer.cluster.bus import RedisBus, Times
 from stackviz_deployer.cluster.link import RedisServer
-from stackviz_deployer.errors import StoreError
+from stackviz_deployer.errors import NotFoundError, StoreError
 from stackviz_deployer.interfaces import Bus
 from stackviz_deployer.jobs.local import LocalBus
 from stackviz_deployer.model import Limits, Progress, TaskId, TaskState
@@ -299,6 +299,34 @@ class TroubleTests(ClusterTestCase):
         await until(lambda: self.state(third) is TaskState.FINISHED)
         self.assertEqual({task.attempt for task in self.store.tasks.values()}, {1})
         await self.settled()
+
+    async def test_the_queue_is_lost_and_cannot_be_made_anew(self) -> None:
+        """For as long as Redis refuses; the node goes on as soon as it does not."""
+        node = self.node("node")
+        await self.up(node)
+        self.server.ask("ACL", "SETUSER", "default", "-xgroup")
+        self.server.ask("FLUSHALL")
+        await until(lambda: "refuses" in " ".join(node.queue.health()["notes"]), "the word of it")
+        self.assertEqual(node.queue.health()["reasons"], [])
+        self.server.ask("ACL", "SETUSER", "default", "+xgroup")
+        task_id = (await self.submit(node)).task.id
+        await until(lambda: node.runs(task_id), "the work")
+        self.assertEqual(node.queue.health()["notes"], [])
+
+    async def test_a_task_that_is_deleted_while_it_runs_is_let_go(self) -> None:
+        node = self.node("node")
+        await self.up(node)
+        task_id = (await self.submit(node)).task.id
+        await until(lambda: node.runs(task_id))
+        outcome = an_outcome(self.store.tasks[task_id])
+        self.store.failing["finish"] = self.store.failing["fail"] = NotFoundError("there is no such task")
+        node.pipeline.runs[task_id].callback(outcome)
+        await self.settled()
+        await until(
+            lambda: self.server.ask("EXISTS", f"stackviz:lease:{task_id}") == 0, "the end of its lease"
+        )
+        self.assertEqual(node.bus._held, {})
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_the_database_is_away_when_a_task_is_begun(self) -> None:
         """The node keeps what it was given, and begins it when it can."""
