@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How many nodes for so many jobs an hour: ``python -m bench.sizing``, from the checkout's root; 10 s.
+"""How many nodes for so many jobs an hour: ``python -m bench.sizing``, from the checkout's root; 2 s.
 
 A simulation of events, no measurement: jobs arrive at random (Poisson), each takes a scrape's place on a
 node, asks its log host for one file after the other, each request in one of the places that all nodes have
@@ -27,7 +27,7 @@ SITE_BYTES = 7_584_803
 """Of its artifacts, as they lie."""
 # A web and a worker node, 20 jobs of one file each, and 20 s without any: what the servers themselves counted
 # (INFO stats, SHOW GLOBAL STATUS).
-WRITES = 7
+WRITES = 6
 """Rows inserted or updated, for a job (INSERT and UPDATE statements)."""
 COMMANDS = 102
 """For a job, those within scripts included, and ..."""

@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -73,6 +74,16 @@ class UnitTests(TestCase):
                 check=False,
             )
             self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class SizingTests(SynchronousTestCase):
+    def test_the_table_is_the_benchs(self) -> None:
+        command = [sys.executable, "-m", "bench.sizing"]
+        done = subprocess.run(
+            command, cwd=ETC.parent, capture_output=True, text=True, timeout=120, check=True
+        )
+        page = (ETC.parent / "docs" / "cluster.rst").read_text(encoding="utf-8")
+        self.assertIn(f"\n\n{done.stdout}\n", page)
 
 
 class BalancerTests(TestCase):
