@@ -135,7 +135,7 @@ test("attachments that are open stay open at the next test that has them; all ma
   assert.deepEqual(await states(), [true, false, false]);
   await page.locator("#details .attachment summary").nth(2).click();
   await page.waitForFunction(() => location.hash.includes("file="));
-  await page.getByRole("button", { name: "Next failure ›" }).click();
+  await page.locator("#details").getByRole("button", { name: "Next failure" }).click();
   await page.waitForFunction(() => location.hash.includes("test_same_2"));
   await page.locator("#details").getByText("test_same_2").first().waitFor();
   await page.locator("#details .attachment").nth(2).waitFor();

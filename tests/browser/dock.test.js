@@ -184,3 +184,25 @@ test("on a phone a finding's details come to it, and the focus goes back to it",
   assert.ok(await link.evaluate((element) => element === document.activeElement));
   assert.ok((await page.evaluate(() => document.documentElement.scrollHeight - (document.querySelector("main")?.getBoundingClientRect().bottom ?? 0) - scrollY)) < 10, "nothing makes the page longer than what is on it");
 });
+
+for (const [name, options] of /** @type {const} */ ([["on a laptop", { reducedMotion: "reduce" }], ["on a phone", PHONE]])) {
+  test(`${name} what is done with a test, or searched in its attachment, stands in one row, and a copy moves nothing`, limits, async () => {
+    const page = await openSite(`${sample}#test=tempest.api.network.test_floating_ips.FloatingIpsTestJSON.test_detach_floating_ips`, options);
+    await page.locator("#details .log-line").first().waitFor();
+    const places = () => page.locator("#details .detail-steps > *, #details .attachment-bar button, .cause .button").evaluateAll((all) => all.map((element) => {
+      const { offsetLeft, offsetTop, offsetWidth } = /** @type {HTMLElement} */ (element);
+      return [offsetLeft, offsetTop, offsetWidth].join();
+    }));
+    for (const row of [".detail-steps > *", ".attachment[open] .attachment-bar > :is(input, button)"]) {
+      const tops = await page.locator(`#details ${row}`).evaluateAll((all) => all.map((element) => Math.round(element.getBoundingClientRect().top)));
+      assert.equal(new Set(tops).size, 1, `${row} stands at ${tops.join()}`);
+    }
+    assert.ok(await inSight(page.locator("#details").getByRole("button", { name: "Next failure" })), "a phone has no key for it");
+    const before = await places();
+    for (const button of [page.locator(".cause").first().getByRole("button", { name: "Copy link" }), page.locator("#details").getByRole("button", { name: "Copy traceback" })]) {
+      await button.click();
+      await button.getByText("copied").waitFor();
+      assert.deepEqual(await places(), before);
+    }
+  });
+}

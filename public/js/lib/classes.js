@@ -53,6 +53,7 @@ export const C = Object.freeze({
   consolePicked: "console-picked",
   consoleText: "line-text",
   consoleTime: "line-time",
+  copied: "copied",
   count: "count",
   counts: "counts",
   current: "current",

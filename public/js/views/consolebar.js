@@ -18,7 +18,7 @@ const LEVELS = [["", "All lines"], ["warning", "Warnings and errors"], ["error",
  */
 export function makeConsoleBar({ onWant, onStep, onLines, copyText, copyLink, timed }) {
   let waiting = 0;
-  const find = h("input", { type: "search", placeholder: "Search the whole console", "aria-label": "Search the whole console", spellcheck: "false", autocomplete: "off", maxlength: "500" });
+  const find = h("input", { type: "search", placeholder: "Search all lines", "aria-label": "Search the whole console", spellcheck: "false", autocomplete: "off", maxlength: "500" });
   const say = () => {
     clearTimeout(waiting);
     waiting = 0;

@@ -33,10 +33,10 @@ function copySelected(text) {
  * @param {string} [name] for who hears the page
  */
 export function copyButton(label, make, name) {
-  const said = h("span", { role: "status" });
+  const said = h("span", { class: C.copied, role: "status" });
   const button = h("button", { type: "button", class: C.buttonQuiet, "aria-label": name ?? null, onclick: async () => {
     const done = await copyText(await make());
-    said.textContent = done ? " ✓ copied" : " could not be copied";
+    said.textContent = done ? "✓ copied" : "could not be copied";
     setTimeout(() => said.replaceChildren(), 2500);
   } }, label, said);
   return button;

@@ -121,13 +121,13 @@ export function makeDetails({ tests, source, state, set, onSelect, onStep, onSho
       h(
         "div",
         { class: C.detailSteps },
+        h("button", { type: "button", class: C.buttonQuiet, "aria-label": "Previous failure", onclick: () => onStep(-1) }, "‹ Failure"),
+        h("button", { type: "button", class: C.buttonQuiet, "aria-label": "Next failure", onclick: () => onStep(1) }, "Failure ›"),
         h("button", { type: "button", class: C.button, onclick: () => onShow(i) }, "Show in timeline"),
         copyButton("Copy link", () => sharedLinkOf(i)),
         copyButton("Copy as Markdown", () => markdownOf(i, traceback)),
-        near("‹ Before on this worker", "Before on this worker: the previous test", before),
-        near("After on this worker ›", "After on this worker: the next test", after),
-        h("button", { type: "button", class: C.buttonQuiet, onclick: () => onStep(-1) }, "‹ Previous failure"),
-        h("button", { type: "button", class: C.buttonQuiet, onclick: () => onStep(1) }, "Next failure ›"),
+        near("‹ On this worker", "Before on this worker: the previous test", before),
+        near("On this worker ›", "After on this worker: the next test", after),
       ),
     );
   }
