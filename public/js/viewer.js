@@ -55,7 +55,7 @@ async function start() {
     fillJumps(jumpBox, parts.consoles.length > 0 || parts.output !== null);
     showSaving(byId("job"), task);
     if (!parts.consoles.length && !parts.output) return;
-    const [{ consolesView }] = await Promise.all([import("./views/console.js"), sheet("/css/console.css"), sheet("/css/sgr.css")]);
+    const [{ consolesView }] = await Promise.all([import("./views/console.js"), sheet("/css/console.css"), sheet("/css/consoletree.css"), sheet("/css/sgr.css")]);
     fill(consoleBox, consolesView(task.artifacts));
   } catch (error) {
     void listen();
