@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from twisted.application.service import IService, Service
@@ -50,6 +50,12 @@ class Options(usage.Options):
             None,
             None,
             f"Job Builder's YAML, to name consoles' scripts (default: $JJB_YAML_PATH, else ./{DEFAULT_JJB})",
+        ],
+        [
+            "migrate-from",
+            None,
+            None,
+            "Copy a single node's tasks and blobs from this state directory into what nodes share, then exit",
         ],
         ["role", None, None, "What this node does: web, worker, or all of it (default: all)"],
     ]
@@ -94,6 +100,8 @@ class Options(usage.Options):
             raise usage.UsageError(error.message) from error
         if self["check"]:
             raise SystemExit(_check(self.config))  # before twistd looks for a pid file or goes away
+        if self["migrate-from"] is not None:
+            raise SystemExit(_move(self.config, Path(self["migrate-from"]).expanduser().absolute()))
 
 
 def _check(config: Config) -> int:
@@ -118,6 +126,36 @@ def _check(config: Config) -> int:
         is_among=is_among,
     )
     return report(check(config, means))
+
+
+def _move(config: Config, state_dir: Path) -> int:
+    from twisted.internet import reactor  # noqa: PLC0415 - which runs here, and ends with the move
+
+    from stackviz_deployer.data_place import data_place  # noqa: PLC0415
+    from stackviz_deployer.errors import StoreError  # noqa: PLC0415
+    from stackviz_deployer.moving import Mover, check_target, run  # noqa: PLC0415
+    from stackviz_deployer.store.onenode import OneNode  # noqa: PLC0415
+    from stackviz_deployer.task_place import task_database  # noqa: PLC0415
+    from stackviz_deployer.web.blobs import FileThreads  # noqa: PLC0415
+
+    say = partial(print, flush=True)
+    source = OneNode(state_dir)
+    try:
+        check_target(state_dir, config.database, config.blobs)
+        source.open()
+        database = task_database(config, reactor, Elapsed())
+        unused = FileThreads(cast("Any", reactor))  # of uploads, which do not come here
+        data = data_place(config, database, unused.run, reactor)
+        mover = Mover(source, database, data.blobs, say)
+        return run(reactor, (database, *data.before, data.blobs), mover, say)
+    except ImportError as error:
+        say(f"error: {error}: pip install 'stackviz-deployer[cluster]'")
+        return 1
+    except (ConfigError, StoreError) as error:
+        say(f"error: {error.message}")
+        return 1
+    finally:
+        source.close()
 
 
 def makeService(options: Options) -> IService:

@@ -20,6 +20,7 @@ ALLOWED = {
     "blob_place": {"readers"},
     "data_place": {"blob_place", "config", "interfaces", "store"},
     "task_place": {"clock", "cluster", "config", "interfaces", "jobs", "store"},
+    "moving": {"interfaces", "jobs", "store"},
     "config": {"blob_place", "readers", "shared_servers"},
     "shared_servers": set(),
     "readers": set(),

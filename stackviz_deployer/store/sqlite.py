@@ -78,7 +78,7 @@ class SqliteDatabase(Service):
         """Take the file for us alone and bring it to our form.  Raises StoreError: how to mend it."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _take(self._path)
+            self._lock = take(self._path)
             self._path.touch(mode=0o600)
             self._migrate()
         except OSError as error:
@@ -222,8 +222,8 @@ def _log_ahead(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _take(path: Path) -> int:
-    """Lock ``<path>.lock`` until we close it or die.
+def take(path: Path, remedy: str = "stop it, or give this one another (--state-dir)") -> int:
+    """Lock ``<path>.lock`` until we close it or die.  Raises StoreError when another has it, and OSError.
 
     SQLite itself would let two daemons in, and each would queue the other's tasks anew and
     sweep its files away.
@@ -238,7 +238,7 @@ def _take(path: Path) -> int:
         os.close(lock)
         raise StoreError(
             f"{path} is locked: another stackviz-deployer (process {owner or 'unknown'}) uses this state"
-            " directory; stop it, or give this one another (--state-dir)"
+            f" directory; {remedy}"
         ) from None
     except BaseException:
         os.close(lock)
