@@ -248,6 +248,25 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(credentials(place, {}), Credentials(access_key="k", secret_key="s%e"))
         self.assertRaises(ConfigError, credentials, Bucket(endpoint="https://s3", bucket="b"), {})
 
+    def test_a_long_file_of_credentials(self) -> None:
+        """No more of it is read than the bound."""
+        file = Path(self.mktemp())
+        place = Bucket(endpoint="https://s3", bucket="sites", credentials_file=file)
+        text = "[default]\naws_access_key_id = k\naws_secret_access_key = s\n"
+        for blanks, fits in (((64 << 10) - len(text), True), (64 << 10, False)):
+            file.write_text("\n" * blanks + text)
+            file.chmod(0o600)
+            if fits:
+                self.assertEqual(credentials(place, {}), Credentials(access_key="k", secret_key="s"))
+            else:
+                self.assertRaises(ConfigError, credentials, place, {})
+
+    def test_more_than_an_object_may_have(self) -> None:
+        place = "blobs: {kind: s3, endpoint: 'https://s3', bucket: b}\nlimits: {artifact_bytes: %d}"
+        self.assertEqual(self.load_text(place % (5 << 30)).limits.artifact_bytes, 5 << 30)
+        error = self.assertRaises(ConfigError, self.load_text, place % ((5 << 30) + 1))
+        self.assertIn("limits.artifact_bytes: S3 takes at most 5368709120 bytes", error.message)
+
     def test_null_means_default(self) -> None:
         self.assertEqual(self.load_text("workers: ~\nhttp: ~"), load(None, {}, {}, cwd=CWD))
 

@@ -30,7 +30,14 @@ from twisted.python.failure import Failure
 from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 from stackviz_deployer.model import BlobHash, BlobRef, BlobSpan
 from stackviz_deployer.store.blobs import HASH, HELD_S, SUFFIX, Swept, settle
-from stackviz_deployer.store.blockindex import BlockIndex, Cut, DamagedIndexError, IndexCache, read_index
+from stackviz_deployer.store.blockindex import (
+    MAX_INDEX_BYTES,
+    BlockIndex,
+    Cut,
+    DamagedIndexError,
+    IndexCache,
+    read_index,
+)
 from stackviz_deployer.store.cache import BlobCache, Room
 from stackviz_deployer.store.files import explained
 from stackviz_deployer.store.s3calls import S3Calls
@@ -44,7 +51,6 @@ T = TypeVar("T")
 BELOW = "blobs/"
 WHOLE_BYTES = 1 << 20
 """Blobs up to this size are copied whole, when a block is asked for."""
-MAX_INDEX_BYTES = 64 << 20
 SEEN_S = 60.0
 """For which it is believed that an object is there."""
 MAX_SEEN = 10_000

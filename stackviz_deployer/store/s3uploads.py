@@ -115,6 +115,9 @@ class S3Uploads(Service):
             facts = directory / _FACTS
             with facts.open("wb") as file:
                 got = self._client.get(_key(upload_id, _FACTS), file, max_bytes=_MAX_FACTS)
+            if got is not None and got > _MAX_FACTS:
+                remove(directory)
+                raise StoreError(f"what is noted of the upload {upload_id} is not what a node wrote")
             if got is not None:
                 upload = Upload(**json.loads(facts.read_bytes()))
                 with (directory / BODY).open("wb") as file:

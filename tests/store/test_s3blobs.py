@@ -15,7 +15,7 @@ from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 from stackviz_deployer.model import Credentials
 from stackviz_deployer.store import s3calls, s3client
 from stackviz_deployer.store.blobs import HELD_S
-from stackviz_deployer.store.s3blobs import WHOLE_BYTES, S3BlobStore
+from stackviz_deployer.store.s3blobs import MAX_SEEN, WHOLE_BYTES, S3BlobStore
 from stackviz_deployer.store.s3calls import S3Calls
 from stackviz_deployer.store.s3client import CONNECTIONS, S3Client, StoreAwayError
 from stackviz_deployer.store.s3uploads import S3Uploads
@@ -338,6 +338,16 @@ class FaultTests(S3TestCase):
         self.assertEqual(calls.health(), {})
 
 
+class SeenTests(S3TestCase):
+    async def test_no_more_are_remembered(self):
+        blob = await self.store.put(self.large(10))
+        node = self.another()
+        node._seen_s = dict.fromkeys(map(str, range(MAX_SEEN)), 0.0)
+        self.assertEqual(await node.lost([blob]), frozenset())
+        self.assertEqual(len(node._seen_s), MAX_SEEN)
+        self.assertEqual([blob.hash in node._seen_s, "0" in node._seen_s], [True, False])
+
+
 class RightsTests(StoreTestCase):
     """Against a server that looks at signatures."""
 
@@ -398,6 +408,18 @@ class UploadTests(S3TestCase):
         self.assertEqual(await self.uploads().sweep({known.id}), 1)
         self.assertEqual({key.split("/")[1] for key in self.server.stored()}, {known.id, fresh.id})
         self.assertNotIn(stray.id, str(self.server.stored()))
+
+    async def test_facts_that_are_none(self):
+        upload = await self.sent(self.uploads())
+        (key,) = [key for key in self.server.stored() if key.endswith(".json")]
+        whole = self.server.ask("GET", key)
+        state_dir = Path(self.mktemp())
+        two = self.uploads(state_dir)
+        self.server.ask("PUT", key, whole.ljust((64 << 10) + 1))
+        self.assertIn("not what a node wrote", await self.fails(two.get(upload.id)))
+        self.assertEqual(list((state_dir / "uploads").iterdir()), [])
+        self.server.ask("PUT", key, whole.ljust(64 << 10))
+        self.assertEqual(await two.get(upload.id), upload)
 
     async def test_what_cannot_be_stored_is_refused(self):
         self.patch(s3calls, "STUBBORN_S", 0.0)
