@@ -21,6 +21,7 @@ def counted_limits() -> dict[str, float]:
         "uploads_at_once": coming.AT_ONCE,
         "admin_attempts": admin.ATTEMPTS,
         "metrics_connections": page.MOST_CONNECTIONS,
+        "metrics_seconds": page.WHOLE_S,
     }
 
 

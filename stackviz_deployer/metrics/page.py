@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -27,6 +27,8 @@ from stackviz_deployer.interfaces import Meters
 log = Logger()
 
 IDLE_S = 15.0
+WHOLE_S = 30.0
+"""For a request and its answer, until all of it is taken; Prometheus waits 10 s unless it is told to."""
 MOST_CONNECTIONS = 20
 """At once; one more, and the oldest is closed, so that those which are only held keep no monitor out."""
 
@@ -110,13 +112,31 @@ class _Request(Request):
 
 
 class _Channel(HTTPChannel):
-    """Leaves the site's list when it goes."""
+    """One request and its answer, in time; leaves the site's list when it goes."""
 
     site: MetricsSite
+    _deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._deadline = self.callLater(WHOLE_S, self._too_late)
+
+    def checkPersistence(self, request: HTTPRequest, version: bytes) -> bool:  # noqa: ARG002  # Twisted's
+        """No further request: answers to many at once would wait for a client that reads none of them."""
+        request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return False
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         self.site.connections.pop(self, None)
         super().connectionLost(reason)
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        self.site.meters.count("limit_hits", limit="metrics_seconds")
+        self.forceAbortClient()
 
 
 class MetricsSite(Site):

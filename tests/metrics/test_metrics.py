@@ -23,7 +23,7 @@ from stackviz_deployer.limits import counted_limits
 from stackviz_deployer.metrics.catalogue import FAMILIES, Kind
 from stackviz_deployer.metrics.lag import EVERY_S, LagProbe
 from stackviz_deployer.metrics.meters import MAX_CHILDREN, OTHER, PrometheusMeters
-from stackviz_deployer.metrics.page import MOST_CONNECTIONS, MetricsSite
+from stackviz_deployer.metrics.page import MOST_CONNECTIONS, WHOLE_S, MetricsSite
 from stackviz_deployer.web.admin import AdminApi
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.health import Health
@@ -236,10 +236,10 @@ class PageTests(TestCase):
 
     site: MetricsSite
 
-    def listen(self, snapshot: Any, in_thread: Any = deferToThread) -> str:
+    def listen(self, snapshot: Any, in_thread: Any = deferToThread, clock: Any = reactor) -> str:
         self.meters = CountingMeters()
         named = Names(["prom.example"]).include
-        self.site = MetricsSite(snapshot, in_thread, reactor, named=named, meters=self.meters)
+        self.site = MetricsSite(snapshot, in_thread, clock, named=named, meters=self.meters)
         port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.number = port.getHost().port
@@ -343,3 +343,63 @@ class PageTests(TestCase):
             one.close()
         while self.site.connections:
             await deferToThread(lambda: None)
+
+    async def test_who_reads_nothing_is_owed_one_text_and_not_for_long(self) -> None:
+        clock, text = Clock(), b"x" * (8 << 20)
+        self.listen(lambda: lambda: text, clock=clock)
+        one = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for _ in range(MOST_CONNECTIONS):
+            client = socket.create_connection(("127.0.0.1", self.number), timeout=20)
+            self.addCleanup(client.close)
+            client.sendall(one * 300)
+        while len(self.answered()) < MOST_CONNECTIONS:
+            await deferToThread(lambda: None)
+        clock.advance(WHOLE_S - 1)
+        await deferToThread(lambda: None)
+        self.assertEqual(len(self.site.connections), MOST_CONNECTIONS)
+        for channel in self.site.connections:
+            held = len(channel.transport.dataBuffer) + channel.transport._tempDataLen
+            self.assertLess(held, len(text) + 1000)
+            self.assertEqual(channel.requests, [])
+            self.assertNotIn(channel.transport, reactor.getReaders())
+            self.assertLess(sum(map(len, channel._dataBuffer)), 100_000)
+        clock.advance(2)
+        while self.site.connections:
+            await deferToThread(lambda: None)
+        self.assertEqual(self.meters.counts["limit_hits,metrics_seconds"], MOST_CONNECTIONS)
+        self.assertEqual(self.left(clock), 1)
+
+    def left(self, clock: Clock) -> int:
+        """How many calls wait; one is the factory's, for the log's date."""
+        return len(clock.getDelayedCalls())
+
+    def answered(self) -> list[Any]:
+        """The connections that are to be closed once their answer is taken."""
+        return [one for one in self.site.connections if one.transport.disconnecting]
+
+    async def test_a_connection_has_one_request(self) -> None:
+        clock = Clock()
+        self.listen(lambda: lambda: b"text\n", clock=clock)
+        got = await deferToThread(self.ask, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+        self.assertIn(b"\r\nConnection: close\r\n", got)
+        self.assertEqual(got.count(b"text\n"), 1)
+        while self.site.connections:
+            await deferToThread(lambda: None)
+        self.assertEqual(self.left(clock), 1)
+
+    async def test_a_head_that_drips_ends(self) -> None:
+        """Each byte would grant it more time."""
+        clock = Clock()
+        self.listen(lambda: lambda: b"text\n", clock=clock)
+        with socket.create_connection(("127.0.0.1", self.number), timeout=20) as client:
+            client.sendall(b"GET /metrics HT")
+            while not self.site.connections:
+                await deferToThread(lambda: None)
+            (channel,) = self.site.connections
+            for _ in range(3):
+                channel.resetTimeout()
+                clock.advance(WHOLE_S / 3 + 0.1)
+            while self.site.connections:
+                await deferToThread(lambda: None)
+            with self.assertRaises(ConnectionResetError):
+                await deferToThread(client.recv, 1)
