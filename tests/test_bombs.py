@@ -29,6 +29,7 @@ from tests.probed import HELD
 
 reactor: Any = _reactor
 MIB = 1 << 20
+MB = 10**6
 HELD_S = 0.050
 """For one turn of the reactor."""
 DAEMON_GROWTH = 48 * MIB
@@ -132,50 +133,50 @@ BOMBS = (
     bomb("bzip2", f"{STREAM}.bz2", lambda: bombs.members("bz2", 10**10), "too-large", "when decoded"),
     bomb("zstd", f"{STREAM}.zst", lambda: bombs.members("zst", 10**10), "too-large", "when decoded"),
     # -- on the wire
-    bomb("endless", STREAM, lambda: endless, "too-large", "larger than the 64 MiB"),
-    bomb("a length of 9 EB", STREAM, lambda: monstrous, "too-large", "larger than the 64 MiB"),
+    bomb("endless", STREAM, lambda: endless, "too-large", "larger than the 128 MiB"),
+    bomb("a length of 9 EB", STREAM, lambda: monstrous, "too-large", "larger than the 128 MiB"),
     bomb("dripping", STREAM, lambda: dripping, "upstream-timeout", "longer than 3 seconds"),
     bomb("silent", STREAM, lambda: silent, "upstream-timeout", "longer than 3 seconds"),
     bomb(
         "less than promised", STREAM, lambda: shorter, "upstream-unreachable", "in the middle of its answer"
     ),
     bomb("more than promised", STREAM, lambda: longer, "finished", "no test"),
-    bomb("endless index", "", lambda: endless, "too-large", "larger than the 8 MiB"),
-    bomb("endless manifest", MANIFEST, lambda: endless, "no-artifacts", "larger than the 8 MiB"),
+    bomb("endless index", "", lambda: endless, "too-large", "larger than the 32 MiB"),
+    bomb("endless manifest", MANIFEST, lambda: endless, "no-artifacts", "larger than the 32 MiB"),
     bomb("a manifest that drips", MANIFEST, lambda: dripping, "no-artifacts", "longer than 3 seconds"),
-    # -- lines of 50 MB
-    bomb("a line of a stream", STREAM + ".gz", packed("x", 50 * MIB, "test: "), "finished", "damaged"),
-    bomb("a line of a console", "console.html.gz", packed("x", 50 * MIB), "finished", ""),
+    # -- lines of 100 MB
+    bomb("a line of a stream", STREAM + ".gz", packed("x", 100 * MB, "test: "), "finished", "damaged"),
+    bomb("a line of a console", "console.html.gz", packed("x", 100 * MB), "finished", ""),
     bomb(
         "an attribute of a report",
         XML + ".gz",
-        packed("x", 50 * MIB, '<testsuite name="'),
+        packed("x", 100 * MB, '<testsuite name="'),
         "parse-failed",
         "no XML",
     ),
     bomb(
         "a text of a report",
         XML + ".gz",
-        packed("x", 50 * MIB, '<testsuite><testcase name="a"><failure>'),
+        packed("x", 100 * MB, '<testsuite><testcase name="a"><failure>'),
         "finished",
         "",
     ),
     bomb(
         "a name in job-output.json",
         JSON + ".gz",
-        packed("x", 50 * MIB, '[{"plays":[{"tasks":[{"task":{"name":"'),
+        packed("x", 100 * MB, '[{"plays":[{"tasks":[{"task":{"name":"'),
         "finished",
         "dstat|job-output",
         beside=True,
     ),
-    bomb("a link of an index", "", packed("x", 7 * MIB, INDEX + '<a href="'), "no-artifacts", ""),
+    bomb("a link of an index", "", packed("x", 31 * MIB, INDEX + '<a href="'), "no-artifacts", ""),
     # -- millions of tiny things
-    bomb("links", "", packed("<a href=a>", 7 * MIB, INDEX), "no-artifacts", ""),
-    bomb("tags that do not end", "", packed("<a ", 7 * MIB, INDEX), "no-artifacts", ""),
+    bomb("links", "", packed("<a href=a>", 31 * MIB, INDEX), "no-artifacts", ""),
+    bomb("tags that do not end", "", packed("<a ", 31 * MIB, INDEX), "no-artifacts", ""),
     bomb(
         "entries of a manifest",
         MANIFEST,
-        packed("{},", 7 * MIB, '{"tree":[', "{}]}"),
+        packed("{},", 31 * MIB, '{"tree":[', "{}]}"),
         "no-artifacts",
         "more values than can be read",
         memory=200 * MIB,
@@ -183,14 +184,14 @@ BOMBS = (
     bomb(
         "files of a manifest",
         MANIFEST,
-        packed('{"name":"a"},', 7 * MIB, '{"tree":[', "{}]}"),
+        packed('{"name":"a"},', 31 * MIB, '{"tree":[', "{}]}"),
         "no-artifacts",
         "",
     ),
     bomb(
         "entries of a JSON index",
         "",
-        packed("{},", 7 * MIB, "[", "{}]"),
+        packed("{},", 31 * MIB, "[", "{}]"),
         "too-large",
         "more values than can be read",
         memory=200 * MIB,
@@ -241,7 +242,7 @@ BOMBS = (
         "",
     ),
     # -- deep
-    bomb("a deep manifest", MANIFEST, packed('{"tree":[', 7 * MIB), "no-artifacts", ""),
+    bomb("a deep manifest", MANIFEST, packed('{"tree":[', 31 * MIB), "no-artifacts", ""),
     bomb("a deep JSON index", "", packed("[", MIB), "parse-failed", "no directory index"),
     bomb(
         "a deep job-output.json",
@@ -265,7 +266,7 @@ BOMBS = (
     bomb(
         "entries of a tar",
         "/x.tar.gz",
-        lambda: bombs.tar_entries(1_000_000),
+        lambda: bombs.tar_entries(10_000_000),
         "too-large",
         "more than 20000 entries",
     ),
@@ -369,9 +370,9 @@ class BombTests(SiteTestCase):
         held = self.base / "held"
         held.write_bytes(bytes(HELD.size))
         limits = {
-            "artifact_bytes": 64 * MIB,
+            "artifact_bytes": 128 * MIB,
             "total_bytes": 128 * MIB,
-            "listing_bytes": 8 * MIB,
+            "listing_bytes": 32 * MIB,
             "upload_bytes": 64 * MIB,
             "memory_bytes": 1 << 30,
             "fetch_seconds": 3,
