@@ -71,13 +71,19 @@ async function start() {
 }
 
 let listening = false;
+/** Keys that are pressed at what is in sight, while what they do is still loaded. @type {KeyboardEvent[]} */
+const early = [];
+/** @param {KeyboardEvent} event */
+const keep = (event) => void (view && early.push(event));
+document.addEventListener("keydown", keep);
 
 /** To keys, once there is something that they could be for. */
 async function listen() {
   if (listening) return;
   listening = true;
   const { bindKeys } = await import("./views/keys.js");
-  bindKeys({ view: () => view });
+  document.removeEventListener("keydown", keep);
+  bindKeys({ view: () => view, early });
 }
 
 async function showRun() {

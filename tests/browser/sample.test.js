@@ -103,9 +103,17 @@ test("the timeline is drawn: what passed, what failed, the machine", { skip, tim
 test("by keys alone: failures, filter, table", { skip, timeout: 60000 }, async () => {
   const { tests } = await truth();
   const { page } = await open();
+  // What is pressed as soon as there is something to see is not lost, however late what knows the keys comes.
+  /** @type {(value?: unknown) => void} */
+  let release = () => {};
+  const pressed = new Promise((resolve) => {
+    release = resolve;
+  });
+  await page.route("**/js/views/keys.js", (route) => pressed.then(() => route.continue()));
   await page.goto(site);
   await page.locator(".plot").waitFor();
   await page.keyboard.press("n");
+  release();
   await page.waitForFunction(() => /test=/.test(location.hash));
   const first = /test=[^&]*/.exec(page.url())?.[0] ?? "";
   await page.keyboard.press("n");

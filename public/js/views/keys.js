@@ -5,13 +5,14 @@ import { byId } from "../dom.js";
 /** @typedef {{step: (by: 1|-1) => void, zoomBy: (factor: number) => void, fit: () => void, focusFilter: () => void, focusDetails: () => void, close: () => void}} Keyed */
 
 /**
- * @param {{view: () => Keyed|null}} target
+ * @param {{view: () => Keyed|null, early: readonly KeyboardEvent[]}} target `early`: what was pressed before this
  */
-export function bindKeys({ view }) {
+export function bindKeys({ view, early }) {
   const list = async () => (await import("./keylist.js")).showKeys();
   byId("help").addEventListener("click", () => void list());
 
-  document.addEventListener("keydown", (event) => {
+  /** @param {KeyboardEvent} event */
+  const press = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
     const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.target instanceof HTMLTextAreaElement;
     if (typing) return;
@@ -32,5 +33,7 @@ export function bindKeys({ view }) {
     if (!act) return;
     event.preventDefault();
     act();
-  });
+  };
+  document.addEventListener("keydown", press);
+  early.forEach(press);
 }
