@@ -37,11 +37,12 @@ from twisted.internet.task import LoopingCall, react
 
 from stackviz_deployer.cpu import WorkerPool
 from stackviz_deployer.listing.job import JobListing
-from stackviz_deployer.model import InputFile, Limits, ParseRequest
+from stackviz_deployer.model import InputFile, ParseRequest
 from stackviz_deployer.net.fetch import HttpFetcher
 from stackviz_deployer.parsers import listing as listing_parser
 from stackviz_deployer.parsers import manifest as manifest_parser
 from stackviz_deployer.scrapers import SCRAPERS
+from stackviz_deployer.settings import Limits
 from tests.servers import Apache
 
 try:

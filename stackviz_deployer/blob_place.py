@@ -15,7 +15,7 @@ import attrs
 
 from stackviz_deployer import readers as read
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import Bucket, Credentials, Directory, Limits
+from stackviz_deployer.settings import Bucket, Credentials, Directory, Limits
 
 MAX_OBJECT = 5 << 30
 """Bytes that S3 takes at once; nothing of ours comes in parts."""

@@ -28,7 +28,7 @@ from attrs import frozen
 
 from stackviz_deployer.config import Config
 from stackviz_deployer.descriptors import affordable, hard_limit, needed
-from stackviz_deployer.model import Bucket, Directory
+from stackviz_deployer.settings import Bucket, Directory
 
 CONNECT_S = 5.0
 """For one address of a server: the connection and TLS."""

@@ -13,7 +13,7 @@ from io import BufferedRWPair
 from stackviz_deployer.check import CONNECT_S, Finding
 from stackviz_deployer.config import Config
 from stackviz_deployer.errors import StoreError
-from stackviz_deployer.model import MysqlServer, RedisServer
+from stackviz_deployer.settings import MysqlServer, RedisServer
 from stackviz_deployer.store.migrate import load
 
 LEAST_REDIS = (6, 2)

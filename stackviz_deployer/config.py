@@ -23,7 +23,7 @@ from stackviz_deployer import readers as read
 from stackviz_deployer import shared_servers
 from stackviz_deployer.blob_place import beside, blobs, check_sizes
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import (
+from stackviz_deployer.settings import (
     Bucket,
     Connections,
     Directory,

@@ -14,7 +14,7 @@ from twisted.application.service import IService
 from stackviz_deployer.blob_place import credentials
 from stackviz_deployer.config import Config
 from stackviz_deployer.errors import ConfigError, StoreError
-from stackviz_deployer.model import Bucket
+from stackviz_deployer.settings import Bucket
 from stackviz_deployer.store.blobs import HELD_S, FileBlobStore
 from stackviz_deployer.store.database import Database
 from stackviz_deployer.store.disk import DiskProbe, InThread

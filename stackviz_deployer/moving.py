@@ -23,7 +23,8 @@ from twisted.internet.threads import deferToThread
 from stackviz_deployer.errors import ConfigError, DataLostError, StoreError
 from stackviz_deployer.interfaces import BlobStore
 from stackviz_deployer.jobs.uploads import SCHEME
-from stackviz_deployer.model import BlobRef, Directory, TaskId, TaskState
+from stackviz_deployer.model import BlobRef, TaskId, TaskState
+from stackviz_deployer.settings import Directory
 from stackviz_deployer.store.blockindex import DamagedIndexError, read_index
 from stackviz_deployer.store.database import Database
 from stackviz_deployer.store.files import explained

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import MysqlServer, RedisServer
+from stackviz_deployer.settings import MysqlServer, RedisServer
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 _PREFIX = re.compile(r"[A-Za-z0-9_.:{}-]{1,64}")

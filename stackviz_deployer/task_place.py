@@ -18,7 +18,7 @@ from stackviz_deployer.config import Config
 from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.interfaces import Bus, Copies, HostSlots, TaskStore
 from stackviz_deployer.jobs.local import LocalBus
-from stackviz_deployer.model import RedisServer
+from stackviz_deployer.settings import RedisServer
 from stackviz_deployer.store.database import Cursor
 from stackviz_deployer.store.retention import agree, newest_use, server_ms
 from stackviz_deployer.store.sqlite import SqliteDatabase

@@ -20,7 +20,7 @@ from typing import Self
 import pymysql
 from twisted.trial.unittest import SkipTest
 
-from stackviz_deployer.model import MysqlServer
+from stackviz_deployer.settings import MysqlServer
 
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 STARTED_S = 60

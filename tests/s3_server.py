@@ -22,7 +22,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
-from stackviz_deployer.model import Bucket, Credentials
+from stackviz_deployer.settings import Bucket, Credentials
 from tests.daemon import free_port
 
 START_S = 60.0

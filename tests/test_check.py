@@ -20,7 +20,7 @@ from twisted.trial.unittest import TestCase
 from stackviz_deployer.check import RESOLVE_S, Means, check
 from stackviz_deployer.check_shared import MOST_BYTES, shared
 from stackviz_deployer.config import Config
-from stackviz_deployer.model import RedisServer
+from stackviz_deployer.settings import RedisServer
 from tests import mariadb
 from tests.daemon import Daemon, free_port
 from tests.redis_server import Redis

@@ -11,7 +11,8 @@ from stackviz_deployer import readers
 from stackviz_deployer.blob_place import credentials
 from stackviz_deployer.config import Config, load, stated_limits
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.model import (
+from stackviz_deployer.net.hosts import AllowedHosts
+from stackviz_deployer.settings import (
     Bucket,
     Connections,
     Credentials,
@@ -23,7 +24,6 @@ from stackviz_deployer.model import (
     Retention,
     ZuulServer,
 )
-from stackviz_deployer.net.hosts import AllowedHosts
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "etc" / "stackviz-deployer.yaml"
 CWD = Path("/somewhere")

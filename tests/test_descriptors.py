@@ -10,7 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from stackviz_deployer.config import Config
 from stackviz_deployer.descriptors import affordable, needed
-from stackviz_deployer.model import Connections
+from stackviz_deployer.settings import Connections
 from tests.daemon import Daemon
 
 LIMITED = """

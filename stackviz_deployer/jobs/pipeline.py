@@ -29,7 +29,8 @@ from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Listing, M
 from stackviz_deployer.jobs.progress import ProgressMeter
 from stackviz_deployer.jobs.uploads import TAKEN, UploadOpener, id_of
 from stackviz_deployer.jobs.workbench import PARSE_SHARE, Made, Piece, Tools, Workbench
-from stackviz_deployer.model import BlobRef, Job, Limits, ParsedArtifact, Progress, Task, Tree
+from stackviz_deployer.model import BlobRef, Job, ParsedArtifact, Progress, Task, Tree
+from stackviz_deployer.settings import Limits
 
 MAX_WARNINGS = 100
 MAX_WARNING_CHARS = 2000

@@ -27,17 +27,8 @@ from stackviz_deployer.jobs.stubborn import Stubborn
 from stackviz_deployer.jobs.submission import described, directory
 from stackviz_deployer.jobs.uploads import SCHEME, id_of, shown, url_of
 from stackviz_deployer.jobs.watchers import Watchers
-from stackviz_deployer.model import (
-    Artifact,
-    ArtifactId,
-    Job,
-    Limits,
-    Submitted,
-    Task,
-    TaskId,
-    TaskState,
-    Upload,
-)
+from stackviz_deployer.model import Artifact, ArtifactId, Job, Submitted, Task, TaskId, TaskState, Upload
+from stackviz_deployer.settings import Limits
 
 log = Logger()
 

@@ -22,7 +22,8 @@ from twisted.logger import Logger
 
 from stackviz_deployer.background import Background
 from stackviz_deployer.errors import DataLostError, StoreError
-from stackviz_deployer.model import Artifact, BlobHash, BlobRef, Expired, Retention, TaskId
+from stackviz_deployer.model import Artifact, BlobHash, BlobRef, Expired, TaskId
+from stackviz_deployer.settings import Retention
 
 log = Logger()
 

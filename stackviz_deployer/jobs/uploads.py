@@ -11,7 +11,8 @@ from attrs import frozen
 
 from stackviz_deployer.errors import ParseError, TooLargeError
 from stackviz_deployer.interfaces import CpuPool, Fetcher, Scraper, TaskStore, Uploads
-from stackviz_deployer.model import Fetched, InputFile, Limits, ListedFile, ParseRequest, Tree
+from stackviz_deployer.model import Fetched, InputFile, ListedFile, ParseRequest, Tree
+from stackviz_deployer.settings import Limits
 
 SCHEME = "upload:"
 """Of the URL that such a task has: ``upload:<id>/``.  Nobody can ask for one."""

@@ -21,12 +21,12 @@ from stackviz_deployer.model import (
     BlobRef,
     InputFile,
     Job,
-    Limits,
     ListedFile,
     ParsedArtifact,
     ParseRequest,
     ParseResult,
 )
+from stackviz_deployer.settings import Limits
 
 log = Logger()
 

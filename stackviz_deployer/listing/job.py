@@ -24,7 +24,8 @@ from stackviz_deployer.errors import (
 from stackviz_deployer.interfaces import CpuPool, Fetcher
 from stackviz_deployer.listing.directory import Walk
 from stackviz_deployer.listing.pages import PageReader, is_absent
-from stackviz_deployer.model import Limits, ListedFile, Tree
+from stackviz_deployer.model import ListedFile, Tree
+from stackviz_deployer.settings import Limits
 
 MANIFEST = "zuul-manifest.json"
 GUESS_SECONDS = 20.0

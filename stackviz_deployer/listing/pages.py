@@ -13,7 +13,8 @@ from twisted.internet.defer import DeferredSemaphore
 
 from stackviz_deployer.errors import HostNotAllowedError, ParseError, UpstreamStatusError
 from stackviz_deployer.interfaces import CpuPool, Fetcher
-from stackviz_deployer.model import InputFile, Limits, ParseRequest
+from stackviz_deployer.model import InputFile, ParseRequest
+from stackviz_deployer.settings import Limits
 
 CONCURRENT = 16
 """Requests of one listing at a time; the Fetcher has its own bound a host."""

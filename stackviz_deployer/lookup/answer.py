@@ -14,7 +14,8 @@ from typing import Any
 
 from stackviz_deployer.errors import ParseError, TooLargeError, UpstreamInvalidError, WorkerDiedError
 from stackviz_deployer.interfaces import CpuPool, Fetcher, Meters
-from stackviz_deployer.model import InputFile, Limits, ParseRequest, ParseResult
+from stackviz_deployer.model import InputFile, ParseRequest, ParseResult
+from stackviz_deployer.settings import Limits
 
 Scratch = Callable[[], AbstractAsyncContextManager[Path]]
 """Makes an empty directory that is gone after the ``async with``."""

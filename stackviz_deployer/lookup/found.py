@@ -20,7 +20,7 @@ from stackviz_deployer.lookup.results import (
     subject_of_change,
 )
 from stackviz_deployer.lookup.zuul import ZuulBuild
-from stackviz_deployer.model import GerritServer
+from stackviz_deployer.settings import GerritServer
 
 
 @frozen(kw_only=True)

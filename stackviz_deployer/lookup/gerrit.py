@@ -13,7 +13,8 @@ from stackviz_deployer.errors import NotFoundError, QueryNotUnderstoodError, Ups
 from stackviz_deployer.interfaces import CpuPool, Fetcher, Meters
 from stackviz_deployer.lookup.answer import Scratch, read_json
 from stackviz_deployer.lookup.query import host_of
-from stackviz_deployer.model import GerritServer, Limits, ParseResult
+from stackviz_deployer.model import ParseResult
+from stackviz_deployer.settings import GerritServer, Limits
 
 MAX_FOUND = 25
 """Changes of a search; more are no choice for a person."""

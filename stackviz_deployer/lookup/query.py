@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from stackviz_deployer.errors import HostNotAllowedError, QueryNotUnderstoodError
 from stackviz_deployer.lookup.zuul_page import BuildQuery, BuildsQuery, read_zuul_page, says_zuul
-from stackviz_deployer.model import GerritServer, ZuulServer
+from stackviz_deployer.settings import GerritServer, ZuulServer
 
 MAX_QUERY_CHARS = 4096
 MAX_NUMBER = 2**31 - 1

@@ -13,7 +13,8 @@ from stackviz_deployer.lookup.gerrit import GerritChange
 from stackviz_deployer.lookup.logurl import LogUrl, log_url_or_none
 from stackviz_deployer.lookup.query import host_in, host_of
 from stackviz_deployer.lookup.zuul import ZuulBuild
-from stackviz_deployer.model import Build, GerritServer, Job
+from stackviz_deployer.model import Build, Job
+from stackviz_deployer.settings import GerritServer
 
 Refusal = Callable[[str], str | None]
 """Why a URL would never be fetched; None when it may be."""

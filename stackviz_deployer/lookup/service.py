@@ -39,7 +39,8 @@ from stackviz_deployer.lookup.round import Round
 from stackviz_deployer.lookup.sources import Asked, Sources, combined, gathered
 from stackviz_deployer.lookup.zuul import Question, ZuulBuild
 from stackviz_deployer.lookup.zuul_page import BuildQuery, BuildsQuery
-from stackviz_deployer.model import Answer, Choice, GerritServer, Job, Limits, ZuulServer
+from stackviz_deployer.model import Answer, Choice, Job
+from stackviz_deployer.settings import GerritServer, Limits, ZuulServer
 
 FIND_SECONDS = 20.0
 """How long a person waits for an answer of a server."""

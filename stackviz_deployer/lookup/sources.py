@@ -24,7 +24,7 @@ from stackviz_deployer.lookup.query import host_of
 from stackviz_deployer.lookup.recent import Recent
 from stackviz_deployer.lookup.round import Named
 from stackviz_deployer.lookup.zuul import Question, ZuulAnswer, ZuulBuild, ZuulClient
-from stackviz_deployer.model import GerritServer, Limits, ZuulServer
+from stackviz_deployer.settings import GerritServer, Limits, ZuulServer
 
 KEEP_SECONDS = 30.0
 KEEP_TENANTS_SECONDS = 600.0

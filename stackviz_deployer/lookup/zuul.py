@@ -12,7 +12,8 @@ from stackviz_deployer.errors import NotFoundError, UpstreamStatusError
 from stackviz_deployer.interfaces import CpuPool, Fetcher, Meters
 from stackviz_deployer.lookup.answer import Scratch, read_json
 from stackviz_deployer.lookup.query import host_of
-from stackviz_deployer.model import Limits, ParseResult, ZuulServer
+from stackviz_deployer.model import ParseResult
+from stackviz_deployer.settings import Limits, ZuulServer
 
 MAX_LISTED = 500
 """Builds of one question; a check run of a big project has some 40."""

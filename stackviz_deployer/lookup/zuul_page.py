@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 from attrs import frozen
 
-from stackviz_deployer.model import ZuulServer
+from stackviz_deployer.settings import ZuulServer
 
 FILTERS = (
     "project", "pipeline", "branch", "change", "patchset", "ref", "newrev", "uuid", "job_name",

@@ -23,7 +23,7 @@ from twisted.internet.defer import TimeoutError as DeadlineError
 from twisted.logger import Logger
 
 from stackviz_deployer.errors import StoreError, UnknownOutcomeError
-from stackviz_deployer.model import MysqlServer
+from stackviz_deployer.settings import MysqlServer
 from stackviz_deployer.store.database import Cursor, Kind, Statement
 from stackviz_deployer.store.inflight import InFlight
 from stackviz_deployer.store.migrate import Migration, load

@@ -19,7 +19,7 @@ from pymysql.err import MySQLError, OperationalError
 from twisted.enterprise import adbapi
 
 from stackviz_deployer.errors import StoreError
-from stackviz_deployer.model import MysqlServer
+from stackviz_deployer.settings import MysqlServer
 
 T = TypeVar("T")
 

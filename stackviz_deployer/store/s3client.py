@@ -26,7 +26,7 @@ from botocore.config import Config
 from urllib3.exceptions import HTTPError
 
 from stackviz_deployer.errors import StoreError
-from stackviz_deployer.model import Bucket, Credentials
+from stackviz_deployer.settings import Bucket, Credentials
 from stackviz_deployer.store.files import AWAY
 from stackviz_deployer.store.s3transport import CONNECT_S, READ_S, CutError, Transport
 

@@ -18,7 +18,7 @@ from werkzeug.routing import Map
 
 from stackviz_deployer.errors import NotFoundError
 from stackviz_deployer.interfaces import Meters, NoMeters, Tasks
-from stackviz_deployer.model import Connections
+from stackviz_deployer.settings import Connections
 from stackviz_deployer.web.admin import AdminApi
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.channel import LimitedChannel, TurnedAway

@@ -11,7 +11,7 @@ from twisted.web.http import Request
 
 from stackviz_deployer.errors import RateLimitedError
 from stackviz_deployer.interfaces import Meters
-from stackviz_deployer.model import Rates
+from stackviz_deployer.settings import Rates
 from stackviz_deployer.web.clients import Clients
 
 MAX_CLIENTS = 10_000

@@ -12,7 +12,8 @@ from stackviz_deployer.cluster.link import RedisServer
 from stackviz_deployer.errors import NotFoundError, StoreError
 from stackviz_deployer.interfaces import Bus
 from stackviz_deployer.jobs.local import LocalBus
-from stackviz_deployer.model import Limits, Progress, TaskId, TaskState
+from stackviz_deployer.model import Progress, TaskId, TaskState
+from stackviz_deployer.settings import Limits
 from stackviz_deployer.web.kept import Kept
 from tests.cluster.test_link import RedisTestCase, until
 from tests.fakes import FakeFetcher, FakeLookup, FakeUploads, MemoryTaskStore

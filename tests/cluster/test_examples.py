@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from stackviz_deployer.blob_place import MAX_OBJECT
 from stackviz_deployer.config import load
-from stackviz_deployer.model import Bucket
+from stackviz_deployer.settings import Bucket
 from tests.daemon import ANSWER_S, Daemon, free_port
 from tests.test_operation import ETC, TWISTD, debian
 

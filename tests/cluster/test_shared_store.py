@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from twisted.trial.unittest import TestCase
 
-from stackviz_deployer.model import MysqlServer
+from stackviz_deployer.settings import MysqlServer
 from tests import mariadb
 from tests.daemon import Daemon
 from tests.redis_server import Redis

@@ -7,9 +7,9 @@ from stackviz_deployer.errors import HostNotAllowedError, QueryNotUnderstoodErro
 from stackviz_deployer.lookup.logurl import MAX_URL_CHARS as MAX_LOG_URL_CHARS
 from stackviz_deployer.lookup.logurl import log_url_or_none, parse_log_url
 from stackviz_deployer.lookup.query import LogUrlQuery, parse_query
-from stackviz_deployer.model import GerritServer, ZuulServer
 from stackviz_deployer.net.hosts import AllowedHosts, parse_url
 from stackviz_deployer.parsers.ci_comments import MAX_LINES, MAX_URL_CHARS, parse_comment
+from stackviz_deployer.settings import GerritServer, ZuulServer
 from tests.fuzz.oracle import promise
 from tests.fuzz.target import Target, file_target
 

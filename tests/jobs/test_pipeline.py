@@ -22,10 +22,11 @@ from stackviz_deployer.jobs import pipeline
 from stackviz_deployer.jobs.pipeline import MAX_WARNINGS, Pipeline
 from stackviz_deployer.jobs.uploads import UploadOpener
 from stackviz_deployer.jobs.workbench import AT_ONCE, FETCHES, MAX_ARTIFACTS
-from stackviz_deployer.model import Job, Limits, ParseResult, Task, TaskId, TaskState
+from stackviz_deployer.model import Job, ParseResult, Task, TaskId, TaskState
 from stackviz_deployer.parsers import dstat as real_dstat
 from stackviz_deployer.parsers import subunit as real_subunit
 from stackviz_deployer.scrapers import SCRAPERS
+from stackviz_deployer.settings import Limits
 from tests.fakes import FakeCpu, FakeFetcher, FakeListing, FakeUploads, MemoryBlobStore, made
 from tests.parsers import subunit_oracle as oracle
 

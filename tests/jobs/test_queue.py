@@ -26,15 +26,8 @@ from stackviz_deployer.jobs.executor import END_S, GRACE_S, RECORD_TRIES
 from stackviz_deployer.jobs.pipeline import Outcome
 from stackviz_deployer.jobs.stubborn import RETRY_S
 from stackviz_deployer.jobs.submission import DESCRIBE_S
-from stackviz_deployer.model import (
-    BlobHash,
-    BlobRef,
-    Job,
-    Limits,
-    ParsedArtifact,
-    Progress,
-    TaskState,
-)
+from stackviz_deployer.model import BlobHash, BlobRef, Job, ParsedArtifact, Progress, TaskState
+from stackviz_deployer.settings import Limits
 from tests.fakes import FakeFetcher, FakeLookup, FakeUploads, MemoryTaskStore, given
 from tests.jobs.building import WholeQueue
 

@@ -8,7 +8,8 @@ from twisted.internet.task import Clock, deferLater
 
 from stackviz_deployer.errors import DataLostError, StoreError
 from stackviz_deployer.jobs.sweeper import BATCH, EXPIRE_S, LOST, MANY_LOST, TIDY_S, Sweeper
-from stackviz_deployer.model import Retention, TaskState
+from stackviz_deployer.model import TaskState
+from stackviz_deployer.settings import Retention
 from tests.store.building import StoreTestCase, a_job, a_parsed
 
 

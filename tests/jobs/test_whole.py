@@ -17,9 +17,10 @@ from stackviz_deployer.cpu import COMMAND, WorkerPool
 from stackviz_deployer.errors import CancelRefusedError
 from stackviz_deployer.jobs.pipeline import Pipeline
 from stackviz_deployer.jobs.uploads import UploadOpener
-from stackviz_deployer.model import Job, Limits, ParseRequest, TaskState
+from stackviz_deployer.model import Job, ParseRequest, TaskState
 from stackviz_deployer.parsers.subunit import PARTIAL
 from stackviz_deployer.scrapers import SCRAPERS
+from stackviz_deployer.settings import Limits
 from stackviz_deployer.store.task_store import SqlTaskStore
 from tests.fakes import FakeFetcher, FakeListing, FakeLookup, FakeUploads
 from tests.jobs.building import WholeQueue

@@ -14,8 +14,8 @@ from stackviz_deployer.errors import (
     UpstreamInvalidError,
     UpstreamStatusError,
 )
-from stackviz_deployer.model import Rates
 from stackviz_deployer.net import agent, body, fetch
+from stackviz_deployer.settings import Rates
 from stackviz_deployer.web import admin, api, channel, clients, plain, upload
 from stackviz_deployer.web.body import MAX_TEXT
 from tests.net.test_fetch import HOST, FetchTestCase

@@ -7,11 +7,12 @@ from stackviz_deployer.errors import QueryNotUnderstoodError
 from stackviz_deployer.listing import directory, places
 from stackviz_deployer.lookup import gerrit, logurl, query, results, zuul_page
 from stackviz_deployer.lookup.builds import CiBuild
-from stackviz_deployer.model import GerritServer, Tree
+from stackviz_deployer.model import Tree
 from stackviz_deployer.scrapers import choice
 from stackviz_deployer.scrapers.dstat import MAX_HOSTS, DstatScraper
 from stackviz_deployer.scrapers.junit import MAX_FILES, MAX_RUNS, JunitScraper
 from stackviz_deployer.scrapers.subunit import MAX_STREAMS, SubunitScraper
+from stackviz_deployer.settings import GerritServer
 from tests.listing.test_directory import ROOT, index, tree_pages
 from tests.listing.test_job import JobTestCase
 from tests.lookup.test_service import LookupTestCase, body, change

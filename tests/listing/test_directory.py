@@ -20,9 +20,10 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.listing import directory, pages
 from stackviz_deployer.listing.job import JobListing
-from stackviz_deployer.model import Fetched, Limits, Tree
+from stackviz_deployer.model import Fetched, Tree
 from stackviz_deployer.net.fetch import HttpFetcher
 from stackviz_deployer.parsers.worker import perform
+from stackviz_deployer.settings import Limits
 from tests.servers import FANCY, Apache
 
 reactor: Any = _reactor

@@ -23,10 +23,11 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.listing import directory, places
 from stackviz_deployer.listing.job import GUESS_SECONDS, MANIFEST, JobListing
-from stackviz_deployer.model import Limits, Tree
+from stackviz_deployer.model import Tree
 from stackviz_deployer.parsers import wanted
 from stackviz_deployer.parsers.worker import perform
 from stackviz_deployer.scrapers import SCRAPERS, choice
+from stackviz_deployer.settings import Limits
 from tests.listing.test_directory import ROOT, PagesFetcher, index, tree_pages
 from tests.parsers.test_manifest import file, folder
 

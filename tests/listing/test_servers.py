@@ -13,10 +13,10 @@ from twisted.trial.unittest import TestCase
 from stackviz_deployer.cpu import InlinePool
 from stackviz_deployer.errors import NotFoundError
 from stackviz_deployer.listing.job import JobListing
-from stackviz_deployer.model import Limits
 from stackviz_deployer.net.fetch import HttpFetcher
 from stackviz_deployer.parsers.worker import perform
 from stackviz_deployer.scrapers import SCRAPERS
+from stackviz_deployer.settings import Limits
 from tests.servers import Apache, Caddy, Lighttpd, Nginx, PythonServer, Server
 
 reactor: Any = _reactor

@@ -18,8 +18,9 @@ from stackviz_deployer.errors import (
     UpstreamUnreachableError,
 )
 from stackviz_deployer.lookup.service import LookupService
-from stackviz_deployer.model import Answer, GerritServer, Limits
+from stackviz_deployer.model import Answer
 from stackviz_deployer.net.fetch import HttpFetcher
+from stackviz_deployer.settings import GerritServer, Limits
 from tests.fake_gerrit import README_CHANGES, FakeGerrit, listen
 from tests.lookup.fakes import Scratches
 from tests.web.fakes import CountingMeters

@@ -7,7 +7,8 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from stackviz_deployer.errors import NotFoundError, UpstreamUnreachableError
 from stackviz_deployer.lookup.service import BESIDE_SECONDS
-from stackviz_deployer.model import Answer, ZuulServer
+from stackviz_deployer.model import Answer
+from stackviz_deployer.settings import ZuulServer
 from tests.fake_gerrit import README_CHANGES
 from tests.fake_zuul import NOVA, build
 from tests.lookup.test_service import BASE, LookupTestCase, body

@@ -21,7 +21,7 @@ from stackviz_deployer.lookup.query import (
     zuul_query,
 )
 from stackviz_deployer.lookup.zuul_page import BuildQuery, BuildsQuery
-from stackviz_deployer.model import GerritServer, ZuulServer
+from stackviz_deployer.settings import GerritServer, ZuulServer
 
 OPENDEV = GerritServer(url="https://review.opendev.org/", aliases=("review.openstack.org",))
 SUBPATH = GerritServer(

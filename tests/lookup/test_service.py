@@ -29,7 +29,8 @@ from stackviz_deployer.lookup.sources import (
     MAX_TENANTS,
 )
 from stackviz_deployer.lookup.zuul import MAX_LISTED
-from stackviz_deployer.model import Answer, GerritServer, Job, Limits, ZuulServer
+from stackviz_deployer.model import Answer, Job
+from stackviz_deployer.settings import GerritServer, Limits, ZuulServer
 from tests.fake_gerrit import JENKINS, README_CHANGES, change, jenkins_comment, log_url, message
 from tests.lookup.fakes import DirectCpu, FakeFetcher, Scratches
 

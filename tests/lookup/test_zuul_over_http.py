@@ -22,8 +22,9 @@ from stackviz_deployer.errors import (
 from stackviz_deployer.interfaces import CpuPool
 from stackviz_deployer.lookup.service import MAX_CHANGES_ASKED, LookupService
 from stackviz_deployer.lookup.zuul import MAX_LISTED
-from stackviz_deployer.model import Answer, GerritServer, Job, Limits, ZuulServer
+from stackviz_deployer.model import Answer, Job
 from stackviz_deployer.net.fetch import HttpFetcher
+from stackviz_deployer.settings import GerritServer, Limits, ZuulServer
 from tests import fake_gerrit
 from tests.fake_gerrit import JENKINS, README_CHANGES, ZUUL, FakeGerrit, change, message
 from tests.fake_zuul import (

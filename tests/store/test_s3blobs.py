@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
-from stackviz_deployer.model import Credentials
+from stackviz_deployer.settings import Credentials
 from stackviz_deployer.store import s3calls, s3client
 from stackviz_deployer.store.blobs import HELD_S
 from stackviz_deployer.store.s3blobs import MAX_SEEN, WHOLE_BYTES, S3BlobStore

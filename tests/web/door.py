@@ -23,7 +23,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-from stackviz_deployer.model import Connections, Rates
+from stackviz_deployer.settings import Connections, Rates
 from stackviz_deployer.store.uploads import UploadStore
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.blobs import FileThreads

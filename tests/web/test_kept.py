@@ -11,7 +11,8 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
 from stackviz_deployer.errors import TaskExpiredError
-from stackviz_deployer.model import ArtifactId, Connections, TaskId
+from stackviz_deployer.model import ArtifactId, TaskId
+from stackviz_deployer.settings import Connections
 from stackviz_deployer.web.kept import MOST_ARTIFACTS, MOST_BODY, Answer, Kept, Key
 from stackviz_deployer.web.plain import MAX_PLAIN, read
 from stackviz_deployer.web.request import LimitedRequest

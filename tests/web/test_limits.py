@@ -14,7 +14,8 @@ from twisted.web.server import Request
 from twisted.web.test.requesthelper import DummyChannel
 
 from stackviz_deployer.errors import RateLimitedError
-from stackviz_deployer.model import Connections, Rates, TaskState
+from stackviz_deployer.model import TaskState
+from stackviz_deployer.settings import Connections, Rates
 from stackviz_deployer.web.channel import IDLE_S, MAX_FIELDS, MAX_HEAD
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.coming import CLIENT_COMING
