@@ -84,7 +84,9 @@ class LayerTests(SynchronousTestCase):
             part = part_of(path)
             if part in ("__init__", "tap"):  # the only place that builds concrete objects
                 continue
-            allowed = ALLOWED[part] | BORDER.get(part, {"model", "settings", "errors"}) | {part, "__version__"}
+            allowed = (
+                ALLOWED[part] | BORDER.get(part, {"model", "settings", "errors"}) | {part, "__version__"}
+            )
             for name in imports(path):
                 pieces = name.split(".")
                 if pieces[0] == "stackviz_deployer" and len(pieces) > 1 and pieces[1] not in allowed:
