@@ -32,7 +32,10 @@ log = Logger()
 T = TypeVar("T")
 
 READ_BYTES = 128 * 1024
-PLAIN_BYTES = 256 * 1024
+INFLATED_BYTES = 16 * 1024
+"""Of a stored file at a time when it is sent plain; what is not unpacked yet waits with its reader."""
+PLAIN_BYTES = 32 * 1024
+"""Of what it is unpacked to: two or three of these wait for a reader that stops."""
 IMMUTABLE = b"public, max-age=31536000, immutable"
 
 STORED_TYPE = "application/gzip"
@@ -95,11 +98,11 @@ class _Stored:
         self._head = span.head
         self._tail = span.tail
 
-    def read(self) -> bytes:
+    def read(self, most: int = READ_BYTES) -> bytes:
         """Some bytes, b"" at the end."""
         data = b""
         if self._left:
-            data = self._file.read(min(READ_BYTES, self._left))
+            data = self._file.read(min(most, self._left))
             if not data:
                 raise EOFError(f"{self._file.name} is {self._left} bytes shorter than it should be")
             self._left -= len(data)
@@ -134,7 +137,7 @@ class _Inflated:
 
     def read(self) -> bytes:
         while not self._inflater.eof:
-            wire = self._inflater.unconsumed_tail or self._stored.read()
+            wire = self._inflater.unconsumed_tail or self._stored.read(INFLATED_BYTES)
             data = self._inflater.decompress(wire, PLAIN_BYTES)
             if data:
                 return data
@@ -262,6 +265,7 @@ class FileSender:
                     if not data or transfer.stopped:
                         break
                     request.write(data)
+                    del data  # the transport has its own; a reader that stops would hold both
             except Exception:  # noqa: BLE001  # whatever it is, the client must see a torn body
                 log.failure("sending {path} failed", path=span.path)
                 transfer.drop()
