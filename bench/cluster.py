@@ -33,7 +33,6 @@ from twisted.internet.task import deferLater, react
 from bench.cpu_time import tree_cpu_s
 from stackviz_deployer.clock import now_ms
 from stackviz_deployer.cluster.bus import RedisBus
-from stackviz_deployer.cluster.link import RedisServer
 from stackviz_deployer.model import Job, TaskState
 from stackviz_deployer.store.mysql import MysqlDatabase
 from stackviz_deployer.store.task_store import SqlTaskStore
@@ -125,9 +124,7 @@ async def _claims() -> bool:
     database = MysqlDatabase(mariadb.shared().database(), reactor)
     database.startService()
     store = SqlTaskStore(database, now_ms)
-    bus = RedisBus(
-        RedisServer(port=redis.port), reactor, store=store, copies=Kept(), node="bench", works=True
-    )
+    bus = RedisBus(redis.server, reactor, store=store, copies=Kept(), node="bench", works=True)
     bus.startService()
     try:
         while bus.health()["notes"]:

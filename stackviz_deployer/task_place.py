@@ -15,10 +15,8 @@ from twisted.application.service import IService
 
 from stackviz_deployer.clock import Elapsed
 from stackviz_deployer.config import Config
-from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.interfaces import Bus, Copies, HostSlots, TaskStore
 from stackviz_deployer.jobs.local import LocalBus
-from stackviz_deployer.settings import RedisServer
 from stackviz_deployer.store.database import Cursor
 from stackviz_deployer.store.retention import agree, newest_use, server_ms
 from stackviz_deployer.store.sqlite import SqliteDatabase
@@ -65,29 +63,18 @@ def shared_out(
     """
     if config.redis is None:
         return SharedOut(bus=LocalBus(store, writable), slots=None, copies=kept, services=())
-    from stackviz_deployer.cluster import link  # noqa: PLC0415 - txredisapi installs the reactor
-    from stackviz_deployer.cluster.bus import RedisBus  # noqa: PLC0415
+    from stackviz_deployer.cluster.bus import RedisBus  # noqa: PLC0415 - txredisapi installs the reactor
     from stackviz_deployer.cluster.slots import SharedSlots  # noqa: PLC0415
 
-    redis, node = config.redis, node_name()
-    server = link.RedisServer(
-        host=redis.host,
-        port=redis.port,
-        username=redis.username,
-        password=redis.password,
-        db=redis.db,
-        tls=redis.tls,
-        ca=_authorities(redis),
-    )
-    slots = SharedSlots(server, reactor, node=node, prefix=redis.prefix)
+    node = node_name()
+    slots = SharedSlots(config.redis, reactor, node=node)
     bus = RedisBus(
-        server,
+        config.redis,
         reactor,
         store=store,
         copies=kept,
         node=node,
         works=config.role != "web",
-        prefix=redis.prefix,
         writable=writable,
     )
     return SharedOut(bus=bus, slots=slots, copies=bus.copies, services=(slots, bus))
@@ -96,15 +83,6 @@ def shared_out(
 def node_name() -> str:
     """A name that no other process has or had."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
-def _authorities(redis: RedisServer) -> bytes | None:
-    if redis.ssl_ca is None:
-        return None
-    try:
-        return Path(redis.ssl_ca).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"redis: cannot read ssl_ca {redis.ssl_ca}: {error.strerror}") from error
 
 
 def _alive_ms(state_dir: Path) -> int:

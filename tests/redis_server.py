@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from stackviz_deployer.settings import RedisServer
 from tests.servers import Server
 
 
@@ -33,6 +34,11 @@ class Redis(Server):
     def url(self) -> str:
         secret = f":{self.password}@" if self.password else ""
         return f"{'rediss' if self.certificate else 'redis'}://{secret}127.0.0.1:{self.port}/0"
+
+    @property
+    def server(self) -> RedisServer:
+        """As the configuration names it."""
+        return RedisServer(host="127.0.0.1", port=self.port, password=self.password or None)
 
     def configuration(self) -> str:
         lines = [

@@ -21,11 +21,12 @@ from twisted.logger import Logger
 
 from stackviz_deployer.background import Background
 from stackviz_deployer.cluster.events import Events, SharedCopies
-from stackviz_deployer.cluster.link import TIMEOUT_S, AwayError, Link, LinkError, RedisServer, RefusedError
+from stackviz_deployer.cluster.link import TIMEOUT_S, AwayError, Link, LinkError, RefusedError
 from stackviz_deployer.cluster.stream import Keys, TaskStream
 from stackviz_deployer.errors import NotFoundError, StoreError
 from stackviz_deployer.interfaces import Audience, Copies, TaskStore
 from stackviz_deployer.model import Progress, Task, TaskId, TaskState
+from stackviz_deployer.settings import RedisServer
 
 log = Logger()
 
@@ -63,7 +64,6 @@ class RedisBus(Service):
         copies: Copies,
         node: str,
         works: bool,
-        prefix: str = "stackviz:",
         writable: Callable[[], None] = lambda: None,
         times: Times | None = None,
     ) -> None:
@@ -79,8 +79,8 @@ class RedisBus(Service):
         self._works = works
         self._writable = writable
         self._background = Background()
-        self._stream = TaskStream(Keys(prefix), node, lease_ms=int(self._times.idle * 1000))
-        self._keys = Keys(prefix)
+        self._keys = Keys(server.prefix)
+        self._stream = TaskStream(self._keys, node, lease_ms=int(self._times.idle * 1000))
         self._events = Events(
             keys=self._keys,
             node=node,
@@ -212,7 +212,9 @@ class RedisBus(Service):
             try:
                 task_id = await self._look() or await self._stream.read(self._taker, self._times.block)
                 self._trouble.pop("taking tasks", None)
-                if task_id is not None and task_id not in self._held and await self._lease(task_id):
+                if task_id is None or task_id in self._held:
+                    continue
+                if await self._stream.lease(self._taker, task_id):
                     self._held[task_id] = None
                     return task_id
             except AwayError as error:
@@ -228,9 +230,6 @@ class RedisBus(Service):
             await self._stream.leave(self._main)
         except LinkError as error:
             log.debug("the queue is not told of the end: {error}", error=error)
-
-    async def _lease(self, task_id: TaskId) -> bool:
-        return await self._stream.lease(self._taker, task_id)
 
     async def _look(self) -> TaskId | None:
         """Now and then: a task that its node has left or not renewed."""

@@ -11,12 +11,13 @@ lost while it is being prepared is an unhandled error to it (Twisted 26.10).
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import txredisapi
-from attrs import field, frozen
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
@@ -26,6 +27,9 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFrom
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from stackviz_deployer.errors import ConfigError
+from stackviz_deployer.settings import RedisServer
 
 log = Logger()
 
@@ -38,6 +42,8 @@ RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 SETTLED_S = 10.0
 """A connection that lasted so long was a good one: the pauses begin anew."""
 
+_CERTIFICATE = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
 
 class LinkError(Exception):
     """Redis did not do what it was asked to."""
@@ -49,24 +55,6 @@ class AwayError(LinkError):
 
 class RefusedError(LinkError):
     """Redis answered with an error; it begins with Redis' word for it (``NOGROUP ...``)."""
-
-
-@frozen(kw_only=True)
-class RedisServer:
-    """Where Redis is, and how to get in."""
-
-    host: str = "127.0.0.1"
-    port: int = 6379
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    db: int = 0
-    tls: bool = False
-    ca: bytes | None = field(default=None, repr=False)
-    """PEM of the authorities that may have signed the server's certificate; None: the system's."""
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
 
 
 class _Losable:
@@ -148,9 +136,10 @@ class Link(Service):
         ``ready`` prepares each new connection, of which it may use ``call``; the connection counts as
         made when it returns, and is dropped when it raises.  ``lost`` is told of the end of one that
         counted.  ``heard`` gets the messages of the channels that ``ready`` has subscribed to; such a
-        connection can do nothing else but PING.
+        connection can do nothing else but PING.  Raises ConfigError when ``ssl_ca`` cannot be read.
         """
         self._server = server
+        self._trust = _trust(server)
         self._reactor = reactor
         self._clock: IReactorTime = reactor
         self._client = name
@@ -161,7 +150,7 @@ class Link(Service):
         self._protocol: Any = None
         self._loop: Deferred[None] | None = None
         self._waiting: set[Deferred[None]] = set()
-        self.trouble: str | None = f"{server} is not connected yet"
+        self.trouble: str | None = f"{server.where} is not connected yet"
         """Why there is no connection, for the operator; None while there is one."""
 
     def startService(self) -> None:
@@ -180,7 +169,7 @@ class Link(Service):
 
     async def _close(self) -> None:
         protocol, self._protocol = self._protocol, None
-        self.trouble = f"{self._server} is not connected any more"
+        self.trouble = f"{self._server.where} is not connected any more"
         if protocol is not None and protocol.connected:
             gone: Deferred[None] = Deferred()
             protocol.lost.addBoth(gone.callback)
@@ -208,13 +197,13 @@ class Link(Service):
         """
         protocol = self._protocol
         if protocol is None:
-            raise AwayError(self.trouble or f"{self._server} is not connected")
+            raise AwayError(self.trouble or f"{self._server.where} is not connected")
         limit_s = self._timeout_s if timeout_s is None else timeout_s
 
         def late(_result: object, _limit_s: float) -> Any:
             if protocol.transport is not None:
                 protocol.transport.abortConnection()
-            raise AwayError(f"{self._server} did not answer within {limit_s:g} s")
+            raise AwayError(f"{self._server.where} did not answer within {limit_s:g} s")
 
         try:
             answer: Deferred[Any] = protocol.execute_command(*command)
@@ -222,7 +211,7 @@ class Link(Service):
         except txredisapi.ResponseError as error:
             raise RefusedError(str(error).strip()) from error
         except txredisapi.RedisError as error:
-            raise AwayError(f"{self._server}: {_words(protocol.why or error)}") from error
+            raise AwayError(f"{self._server.where}: {_words(protocol.why or error)}") from error
 
     async def _keep(self) -> None:
         failures = 0
@@ -233,16 +222,16 @@ class Link(Service):
             except Exception as error:  # noqa: BLE001  whatever it is: another attempt
                 if not self.running:  # cancelled, which has several names
                     return
-                self._note(f"{self._server} cannot be used: {_words(error)}")
+                self._note(f"{self._server.where} cannot be used: {_words(error)}")
             else:
                 self.trouble = None
-                log.info("connected to {server} ({name})", server=str(self._server), name=self._client)
+                log.info("connected to {server} ({name})", server=self._server.where, name=self._client)
                 waiting, self._waiting = self._waiting, set()
                 for made in waiting:
                     made.callback(None)
                 await _wait(protocol.lost)
                 self._protocol = None
-                self._note(f"the connection to {self._server} was lost")
+                self._note(f"the connection to {self._server.where} was lost")
                 self._lost()
             failures = 0 if self._clock.seconds() - began_s >= SETTLED_S else failures + 1
             pause_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
@@ -285,8 +274,7 @@ class Link(Service):
         )
         if not server.tls:
             return endpoint
-        trust = None if server.ca is None else trustRootFromCertificates([Certificate.loadPEM(server.ca)])
-        return wrapClientTLS(optionsForClientTLS(server.host, trustRoot=trust), endpoint)
+        return wrapClientTLS(optionsForClientTLS(server.host, trustRoot=self._trust), endpoint)
 
     def _note(self, trouble: str) -> None:
         if trouble != self.trouble and self.running:
@@ -295,7 +283,24 @@ class Link(Service):
 
     def _ended(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
-            log.failure("the connection to {server} is not kept up any more", failure, server=self._server)
+            where = self._server.where
+            log.failure("the connection to {server} is not kept up any more", failure, server=where)
+
+
+def _trust(server: RedisServer) -> Any:
+    """Who may have signed the server's certificate; None: whom the system believes.  Raises ConfigError."""
+    if server.ssl_ca is None:
+        return None
+    try:
+        found = _CERTIFICATE.findall(Path(server.ssl_ca).read_bytes())
+        authorities = [Certificate.loadPEM(pem) for pem in found]
+    except OSError as error:
+        raise ConfigError(f"redis: cannot read ssl_ca {server.ssl_ca}: {error.strerror}") from error
+    except crypto.Error:
+        authorities = []
+    if not authorities:
+        raise ConfigError(f"redis: ssl_ca {server.ssl_ca} has no certificate in PEM form")
+    return trustRootFromCertificates(authorities)
 
 
 async def _wait(lost: Deferred[None]) -> None:

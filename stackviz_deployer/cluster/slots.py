@@ -22,8 +22,9 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from stackviz_deployer.background import Background
-from stackviz_deployer.cluster.link import TIMEOUT_S, Link, LinkError, RedisServer
+from stackviz_deployer.cluster.link import TIMEOUT_S, Link, LinkError
 from stackviz_deployer.cluster.scripts import Script
+from stackviz_deployer.settings import RedisServer
 
 log = Logger()
 
@@ -91,12 +92,11 @@ class SharedSlots(Service):
         reactor: Any,
         *,
         node: str,
-        prefix: str = "stackviz:",
         times: SlotTimes | None = None,
     ) -> None:
         self._clock: IReactorTime = reactor
         self._times = times or SlotTimes()
-        self._prefix = f"{prefix}slots:"
+        self._prefix = f"{server.prefix}slots:"
         self._link = Link(server, reactor, name=f"{node}:slots", timeout_s=self._times.timeout)
         self._held: dict[str, set[str]] = {}
         """Tokens, by places."""

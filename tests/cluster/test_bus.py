@@ -8,12 +8,11 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.task import deferLater
 
 from stackviz_deployer.cluster.bus import RedisBus, Times
-from stackviz_deployer.cluster.link import RedisServer
 from stackviz_deployer.errors import NotFoundError, StoreError
 from stackviz_deployer.interfaces import Bus
 from stackviz_deployer.jobs.local import LocalBus
 from stackviz_deployer.model import Progress, TaskId, TaskState
-from stackviz_deployer.settings import Limits
+from stackviz_deployer.settings import Limits, RedisServer
 from stackviz_deployer.web.kept import Kept
 from tests.cluster.test_link import RedisTestCase, until
 from tests.fakes import FakeFetcher, FakeLookup, FakeUploads, MemoryTaskStore
@@ -32,7 +31,7 @@ class Node:
         self.kept = Kept()
         self.pipeline = FakePipeline()
         self.bus = RedisBus(
-            RedisServer(port=case.server.port),
+            case.server.server,
             reactor,
             store=case.store,
             copies=self.kept,

@@ -14,7 +14,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from stackviz_deployer.cluster.link import AwayError, Link, RedisServer, RefusedError
+from stackviz_deployer.cluster.link import AwayError, Link, RefusedError
+from stackviz_deployer.errors import ConfigError
+from stackviz_deployer.settings import RedisServer
 from tests.net.wire import signed
 from tests.redis_server import Redis
 
@@ -46,7 +48,7 @@ class RedisTestCase(TestCase):
     def link(self, server: Redis | RedisServer, **options: Any) -> Link:
         """Started; stopped by the test's end."""
         if isinstance(server, Redis):
-            server = RedisServer(port=server.port, password=server.password or None)
+            server = server.server
         link = Link(server, reactor, **{"name": "test", "timeout_s": 2.0, **options})
         link.startService()
         self.addCleanup(link.stopService)
@@ -147,7 +149,7 @@ class CommandTests(RedisTestCase):
 class EntranceTests(RedisTestCase):
     async def test_password_and_database(self) -> None:
         redis = self.redis(password="s3cret")
-        link = self.link(RedisServer(port=redis.port, password="s3cret", db=3))
+        link = self.link(evolve(redis.server, db=3))
         await until(lambda: link.up)
         await link.call("SET", "here", "x")
         self.assertEqual(redis.ask("-n", "3", "KEYS", "*"), ["here"])
@@ -156,24 +158,24 @@ class EntranceTests(RedisTestCase):
     async def test_wrong_password_is_told_and_tried_again(self) -> None:
         """An operator who changes it on the server need not start the daemons anew."""
         redis = self.redis(password="s3cret")
-        link = self.link(RedisServer(port=redis.port, password="wrong"))
+        link = self.link(evolve(redis.server, password="wrong"))
         await until(lambda: "WRONGPASS" in (link.trouble or ""))
         self.assertNotIn("wrong@", link.trouble or "")
         redis.ask("CONFIG", "SET", "requirepass", "wrong")
         await until(lambda: link.up)
-        none = self.link(RedisServer(port=redis.port))
+        none = self.link(evolve(redis.server, password=None))
         await until(lambda: "NOAUTH" in (none.trouble or ""))
 
     async def test_user(self) -> None:
         redis = self.redis()
         redis.ask("ACL", "SETUSER", "svd", "on", ">pw", "~*", "&*", "+@all")
-        link = self.link(RedisServer(port=redis.port, username="svd", password="pw"))
+        link = self.link(evolve(redis.server, username="svd", password="pw"))
         await until(lambda: link.up)
         self.assertEqual(await link.call("ACL", "WHOAMI"), "svd")
 
     async def test_secrets_are_not_shown(self) -> None:
         server = RedisServer(host="::1", username="u", password="s3cret", db=2, tls=True)
-        self.assertEqual(str(server), "rediss://[::1]:6379/2")
+        self.assertEqual(server.where, "rediss://[::1]:6379/2")
         self.assertNotIn("s3cret", repr(server))
 
     async def test_tls(self) -> None:
@@ -182,7 +184,10 @@ class EntranceTests(RedisTestCase):
         file = self.base / "redis.pem"
         file.write_bytes(leaf)
         redis = self.redis(certificate=file, password="s3cret")
-        server = RedisServer(port=redis.port, password="s3cret", tls=True, ca=root)
+        stale, _ = signed("localhost", authority="its predecessor")
+        authorities = self.base / "ca.pem"
+        authorities.write_bytes(stale + root)
+        server = evolve(redis.server, tls=True, ssl_ca=str(authorities))
         link = self.link(server)
         await until(lambda: link.up)
         big = "x" * 300_000
@@ -192,8 +197,22 @@ class EntranceTests(RedisTestCase):
         self.assertEqual(await link.call("LRANGE", "l", 0, -1), [f"{n}" for n in range(300)])
         await self.refused(link.call("BLPOP", "none", 0, timeout_s=0.1), AwayError)
         await until(lambda: link.up)
-        stranger = self.link(evolve(server, ca=None))
+        stranger = self.link(evolve(server, ssl_ca=None))
         await until(lambda: "certificate verify failed" in (stranger.trouble or ""), "the refusal")
+
+    def test_authorities_that_are_none(self) -> None:
+        """The daemon does not start with them."""
+        file = self.base / "ca.pem"
+        for content, words in (
+            (None, "cannot read ssl_ca"),
+            (b"key", "no certificate"),
+            (b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n", "no certificate"),
+        ):
+            if content is not None:
+                file.write_bytes(content)
+            with self.assertRaises(ConfigError) as raised:
+                Link(RedisServer(tls=True, ssl_ca=str(file)), reactor, name="test")
+            self.assertIn(words, raised.exception.message)
 
 
 class LossTests(RedisTestCase):
@@ -265,7 +284,7 @@ class OddServerTests(RedisTestCase):
         factory.seen = 0
         port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
         self.addCleanup(port.stopListening)
-        server = RedisServer(port=port.getHost().port, password="s3cret", db=1)
+        server = RedisServer(host="127.0.0.1", port=port.getHost().port, password="s3cret", db=1)
         return self.link(server, timeout_s=0.2), factory
 
     async def meet(self, trouble: str, **manner: Any) -> None:

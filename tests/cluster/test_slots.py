@@ -8,7 +8,6 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults, mayb
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from stackviz_deployer.cluster.link import RedisServer
 from stackviz_deployer.cluster.slots import SharedSlots, SlotTimes
 from tests.redis_server import Redis
 
@@ -27,7 +26,7 @@ class SharedSlotsTests(TestCase):
         self.order: list[str] = []
 
     async def node(self, name: str, times: SlotTimes = QUICK) -> SharedSlots:
-        slots = SharedSlots(RedisServer(port=self.redis.port), reactor, node=name, times=times)
+        slots = SharedSlots(self.redis.server, reactor, node=name, times=times)
         slots.startService()
         self.addCleanup(lambda: maybeDeferred(slots.stopService) if slots.running else None)
         await slots._link.wait()

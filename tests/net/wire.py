@@ -80,7 +80,7 @@ def certificates(*names: str) -> tuple[Any, Any]:
     return trust, ssl.PrivateCertificate.loadPEM(leaf).options()
 
 
-def signed(*names: str) -> tuple[bytes, bytes]:
+def signed(*names: str, authority: str = "test root") -> tuple[bytes, bytes]:
     """As PEM: an authority, and a certificate for ``names`` that it has signed, with its key."""
     now = dt.datetime.now(dt.UTC)
 
@@ -100,7 +100,7 @@ def signed(*names: str) -> tuple[bytes, bytes]:
 
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = (
-        build("test root", "test root", root_key)
+        build(authority, authority, root_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(root_key, hashes.SHA256())
     )
@@ -111,7 +111,7 @@ def signed(*names: str) -> tuple[bytes, bytes]:
         except ValueError:
             alternatives.append(x509.DNSName(name))
     leaf = (
-        build(names[0], "test root", key)
+        build(names[0], authority, key)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .sign(root_key, hashes.SHA256())
     )
