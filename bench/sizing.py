@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Generator
 from typing import TypeAlias
 
-# Measured.  bench.end_to_end: a job of 1,500 tests, 5,400 dstat rows, 20 MB of console; beside other work.
-CPU_S = 0.92
+# Measured.  bench.end_to_end: a job of 1,500 tests, 5,400 dstat rows, 20 MB of console.
+CPU_S = 0.90
 """Of processor time, daemon and parsers."""
 SITE_BYTES = 7_584_803
 """Of its artifacts, as they lie."""
