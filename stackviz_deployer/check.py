@@ -59,7 +59,7 @@ class Finding:
 
 @frozen(kw_only=True)
 class Means:
-    """What ``check`` asks of the parts that it may not know (tap.py knows them)."""
+    """What ``check`` asks of the parts that it may not know (tap/ knows them)."""
 
     parse_endpoint: Callable[[str], object]
     """Raises ValueError or TypeError; whatever its certificate is to blame for."""

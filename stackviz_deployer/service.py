@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -56,6 +57,18 @@ class Staged(MultiService):
                 await stopped
             except Exception:  # noqa: BLE001 - whatever it is, the next child must be stopped
                 log.failure("stopping {child}", child=child)
+
+
+class Closing(Service):
+    """Closes what is no service itself when its turn to stop comes."""
+
+    def __init__(self, close: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
+        self._close = close
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when it is closed."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._close())
 
 
 def _or_exit(start: Callable[[], object]) -> None:

@@ -19,8 +19,6 @@ ALLOWED = {
     "settings": {"errors"},
     "interfaces": set(),
     "blob_place": {"readers"},
-    "data_place": {"blob_place", "config", "interfaces", "store"},
-    "task_place": {"clock", "cluster", "config", "interfaces", "jobs", "store"},
     "moving": {"interfaces", "jobs", "store"},
     "config": {"blob_place", "readers", "shared_servers"},
     "shared_servers": set(),
@@ -115,7 +113,7 @@ class LayerTests(SynchronousTestCase):
         """Neither is imported by what it puts together."""
         code = (
             "import sys; from pathlib import Path; from twisted.internet import reactor\n"
-            "from stackviz_deployer.config import Config; from stackviz_deployer.tap import build\n"
+            "from stackviz_deployer.config import Config; from stackviz_deployer.tap.daemon import build\n"
             "build(Config(state_dir=Path('state')), reactor)\n"
             "print(sorted({'txredisapi', 'pymysql', 'boto3', 'botocore'} & set(sys.modules)))"
         )

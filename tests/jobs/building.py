@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queue and who works on its tasks, put together as tap.py does it."""
+"""The queue and who works on its tasks, put together as tap/daemon.py does it."""
 
 from twisted.internet.defer import Deferred
 
