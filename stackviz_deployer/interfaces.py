@@ -147,12 +147,14 @@ class TaskStore(Protocol):
     async def claim(self) -> Task | None:
         """The oldest queued task, now pending; for a store that one process has for itself."""
 
-    async def begin(self, task_id: TaskId, owner: str) -> Task | None:
+    async def begin(self, task_id: TaskId, owner: str, *, late: Callable[[], bool] = ...) -> Task | None:
         """Queued -> pending, or taken over from the node that had it, which may record nothing any more.
 
         Whoever has it already is given it again, and no start is counted: the first answer may
-        have been lost.  None when there is nothing to begin: it has ended, is unknown, or was
-        begun too often and ends by this in error.
+        have been lost.  One that was begun too often is given as it ends by this, in error.  None
+        when there is nothing to begin: it has ended, or is unknown.  ``late`` (called in a thread)
+        tells whether somebody else may have been told to begin it by now; asked when nobody can.
+        Raises TaskFailedError when it says so.
         """
 
     async def waiting(self, most: int) -> Sequence[tuple[TaskId, TaskState]]:
@@ -238,7 +240,7 @@ class Bus(Protocol):
         """A new task waits for somebody who has room for it."""
 
     async def take(self) -> Task:
-        """Wait for a task to work on: pending now, begun on behalf of this node.
+        """Wait for a task to work on: pending now, begun on behalf of this node; or ended by that.
 
         One at a time is asked for.  Raises StoreError; asked again, it goes on.
         """

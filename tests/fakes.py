@@ -241,13 +241,15 @@ class MemoryTaskStore:
                 return self._start(task, None)
         return None
 
-    async def begin(self, task_id, owner):
+    async def begin(self, task_id, owner, *, late=lambda: False):
         await given(self.failing.get("begin"))
         task = self.tasks.get(task_id)
         if task is None or not task.state.working:
             return None
         if task.state is TaskState.PENDING and task.owner == owner:
             return task
+        if late():
+            raise TaskFailedError("too late")
         return self._start(task, owner)
 
     def _start(self, task, owner):

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import define, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -20,18 +20,16 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from stackviz_deployer.background import Background
+from stackviz_deployer.cluster.compare import Comparison
 from stackviz_deployer.cluster.events import Events, SharedCopies
 from stackviz_deployer.cluster.link import TIMEOUT_S, AwayError, Link, LinkError, RefusedError
 from stackviz_deployer.cluster.stream import Keys, TaskStream
-from stackviz_deployer.errors import NotFoundError, StoreError
+from stackviz_deployer.errors import NotFoundError, StoreError, TaskFailedError
 from stackviz_deployer.interfaces import Audience, Copies, TaskStore
-from stackviz_deployer.model import Progress, Task, TaskId, TaskState
+from stackviz_deployer.model import Progress, Task, TaskId
 from stackviz_deployer.settings import RedisServer
 
 log = Logger()
-
-COMPARED = 1000
-"""Tasks of the database, the oldest, that are compared with Redis at a time."""
 
 END_S = 5.0
 """At stop: for what is still to be told."""
@@ -50,6 +48,16 @@ class Times:
     compare: float = 10.0
     """Between two comparisons of the database with Redis."""
     timeout: float = TIMEOUT_S
+
+
+@define
+class _InHand:
+    """A task that was given to this node, and is yet to be begun in the database."""
+
+    task_id: TaskId
+    until_s: float
+    """Until then at least nobody else is given it."""
+    ended: bool = False
 
 
 class RedisBus(Service):
@@ -109,13 +117,12 @@ class RedisBus(Service):
         self._links = [self._main, self._ear, *([self._taker] if works else [])]
         self._held: dict[TaskId, Progress | None] = {}
         """Tasks that this node has in Redis' eyes, and how far they are."""
-        self._in_hand: TaskId | None = None
-        """One that was given to this node, and is yet to be begun in the database."""
-        self._in_hand_ended = False
+        self._in_hand: _InHand | None = None
+        self._left = False
+        """Whether nothing more is taken."""
         self._look_s = 0.0
         """When to look again for tasks of nodes that are gone."""
-        self._suspects: frozenset[TaskId] = frozenset()
-        """Pending tasks that nobody said to work on, at the last comparison."""
+        self._comparison = Comparison(store, self._stream)
         self._queued = 0
         self._soon: IDelayedCall | None = None
         """The comparison after a new connection."""
@@ -148,7 +155,7 @@ class RedisBus(Service):
             loop.stop()
         if self._soon is not None and self._soon.active():
             self._soon.cancel()
-        for task_id in list(self._held):
+        for task_id in self._held.keys() - self.interests():  # what is being begun is given back then
             self._background.spawn(self._hand_over(task_id), f"handing {task_id} over")
         if not await self._background.end(self._clock, END_S):
             log.error("something that was to be told to other nodes was not")
@@ -160,12 +167,13 @@ class RedisBus(Service):
 
     def interests(self) -> Collection[TaskId]:
         """See interfaces.Audience."""
-        return () if self._in_hand is None else (self._in_hand,)
+        return () if self._in_hand is None else (self._in_hand.task_id,)
 
     def heard(self, task: Task) -> None:
         """See interfaces.Audience."""
-        if task.id == self._in_hand and not task.state.working:
-            self._in_hand_ended = True
+        hand = self._in_hand
+        if hand is not None and task.id == hand.task_id and not task.state.working:
+            hand.ended = True
 
     # Bus: giving and taking
 
@@ -180,43 +188,67 @@ class RedisBus(Service):
 
     async def take(self) -> Task:
         """See interfaces.Bus."""
-        while True:
-            if self._in_hand is None:
-                try:
-                    self._in_hand, self._in_hand_ended = await self._next(), False
-                except CancelledError:
-                    self._background.spawn(self._leave(), "leaving the queue")
-                    raise
-            task_id = self._in_hand
-            task = await self._store.begin(task_id, self._node)
-            ended, self._in_hand = self._in_hand_ended, None
-            self._queued = max(self._queued - 1, 0)
-            if task is not None and not ended:
-                return task
+        try:
+            while True:
+                if self._in_hand is None:
+                    self._in_hand = await self._next()
+                begun = await self._background.observe(self._begin(self._in_hand), "beginning a task")
+                if begun is not None:
+                    return begun
+        except CancelledError:
+            self._left = True
+            self._background.spawn(self._leave(), "leaving the queue")
+            raise
+
+    async def _begin(self, hand: _InHand) -> Task | None:
+        """The task, begun; or ended by that.  None when it is not ours to begin.  Raises StoreError."""
+        task_id = hand.task_id
+        try:
+            task = await self._store.begin(
+                task_id, self._node, late=lambda: self._clock.seconds() >= hand.until_s
+            )
+        except TaskFailedError as error:
+            log.info("{task} is not begun: {error}", task=task_id, error=error)
+            self._in_hand = None
+            self._held.pop(task_id, None)
+            return None
+        except StoreError:
+            if self._left:  # else it is tried again
+                await self._hand_over(task_id)
+                return None
+            raise
+        self._in_hand = None
+        self._queued = max(self._queued - 1, 0)
+        if task is None or hand.ended:
             self._let_go(task_id, ended=True)
             if task is None:
                 self._background.spawn(self._tell_end(task_id), f"telling of {task_id}'s end")
+            return None
+        if self._left and task.state.working:
+            await self.release(task)
+        return task
 
     async def _tell_end(self, task_id: TaskId) -> None:
-        """It may have ended by being begun once too often, of which nobody has told yet."""
+        """Whoever ended it may have died before it told of that."""
         try:
             self.tell(await self._store.get(task_id))
         except (NotFoundError, StoreError) as error:
             log.debug("nothing is told of {task}: {error}", task=task_id, error=error)
 
-    async def _next(self) -> TaskId:
+    async def _next(self) -> _InHand:
         """A task that is this node's to begin.  Raises StoreError while results could not be stored."""
         while True:
             self._writable()  # what could not be stored is for another node
             await self._taker.wait()
+            asked_s = self._clock.seconds()
             try:
-                task_id = await self._look() or await self._stream.read(self._taker, self._times.block)
+                task_id = await self._look() or await self._stream.read(
+                    self._taker, self._times.block, self._held
+                )
                 self._trouble.pop("taking tasks", None)
-                if task_id is None or task_id in self._held:
-                    continue
-                if await self._stream.lease(self._taker, task_id):
+                if task_id is not None:
                     self._held[task_id] = None
-                    return task_id
+                    return _InHand(task_id, asked_s + self._times.idle)
             except AwayError as error:
                 log.debug("no task is taken: {error}", error=error)
                 await deferLater(self._clock, 0.05)
@@ -259,6 +291,7 @@ class RedisBus(Service):
                 await self._compare()
                 return
         self._trouble["taking tasks"] = f"Redis refuses to give tasks: {error}"
+        self._look_later()  # it may have refused to renew claims, too
         await deferLater(self._clock, 1.0)
 
     def settle(self, task: Task) -> None:
@@ -311,19 +344,28 @@ class RedisBus(Service):
 
     # what goes on by itself
 
-    async def _connected(self, link: Link) -> None:
+    def _look_later(self) -> None:
         """Whoever works on something has time to say so before anybody takes it over."""
         self._look_s = self._clock.seconds() + 2 * self._times.renew
+
+    async def _connected(self, link: Link) -> None:
+        self._look_later()
         await self._renewed(link)
-        self._suspects = frozenset()
+        self._comparison.begin_anew()
         pause_s = random.uniform(0, self._times.renew / 5)  # noqa: S311 - no secret; not all nodes at once
         self._soon = self._clock.callLater(pause_s, self._compare_now)
 
     async def _renewed(self, link: Link) -> None:
-        lost = await self._stream.renew(link, list(self._held))
-        for task_id in lost:
-            log.info("{task} was taken over by another node", task=task_id)
-            self._held.pop(task_id, None)
+        what, asked_s, hand = "renewing claims", self._clock.seconds(), self._in_hand
+        try:
+            lost = await self._stream.renew(link, list(self._held))
+        except RefusedError as error:
+            self._trouble[what] = f"Redis refuses what nodes write: {error}; tasks wait in the database"
+            return
+        self._trouble.pop(what, None)
+        if hand is not None:
+            hand.until_s = 0.0 if hand.task_id in lost else max(hand.until_s, asked_s + self._times.idle)
+        # Another node was given them, and begins them if it lives: the database says so.
         self._events.refresh(lost)
 
     def _renew(self) -> None:
@@ -343,7 +385,7 @@ class RedisBus(Service):
         try:
             self._queued = (await self._store.counts()).get("queued", 0)
             if self._works and self._main.up:
-                await self._offer_all()
+                await self._comparison.offer_all(self._main, self._held)
         except LinkError as error:
             log.debug("{what} fails: {error}", what=what, error=error)
         except StoreError as error:
@@ -352,18 +394,6 @@ class RedisBus(Service):
             self._trouble[what] = f"{what} fails: {error.message}"
         else:
             self._trouble.pop(what, None)
-
-    async def _offer_all(self) -> None:
-        waiting = await self._store.waiting(COMPARED)
-        queued = [task_id for task_id, state in waiting if state is TaskState.QUEUED]
-        pending = [task_id for task_id, state in waiting if state is TaskState.PENDING]
-        leased = await self._stream.leased(self._main, pending)
-        suspects = frozenset(pending) - leased - self._held.keys()
-        # those that work on a task say so more often than this looks: twice is no accident
-        forgotten = [task_id for task_id in pending if task_id in suspects & self._suspects]
-        self._suspects = suspects
-        if new := await self._stream.offer(self._main, [*forgotten, *queued]):
-            log.info("{count} tasks of the database were not in Redis; they are now", count=new)
 
     def _quietly(self, work: Any, what: str) -> None:
         """Ask Redis for something that is made up for later if it fails."""

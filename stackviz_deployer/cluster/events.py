@@ -204,7 +204,11 @@ class SharedCopies:
                     self._announce("gone", ended)
 
 
-def _progress(facts: object) -> Progress | None:
-    if not isinstance(facts, dict):
+def _progress(facts: Any) -> Progress | None:
+    """Raises ValueError for what another release, or another program, wrote."""
+    if facts is None:
         return None
-    return Progress(stage=str(facts["stage"]), done=int(facts["done"]), total=int(facts["total"]))
+    try:
+        return Progress(stage=str(facts["stage"]), done=int(facts["done"]), total=int(facts["total"]))
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"no progress: {facts!r}") from error

@@ -41,7 +41,8 @@ OFFER = Script("""
 local new = 0
 for _, id in ipairs(ARGV) do
   local entry = redis.call('HGET', KEYS[2], id)
-  if not entry or #redis.call('XRANGE', KEYS[1], entry, entry) == 0 then
+  local found = entry and redis.pcall('XRANGE', KEYS[1], entry, entry)
+  if not found or found.err or #found == 0 then
     redis.call('HSET', KEYS[2], id, redis.call('XADD', KEYS[1], '*', 'id', id))
     new = new + 1
   end
@@ -50,15 +51,28 @@ return new
 """)
 
 LEASE = Script("""
--- KEYS: lease.  ARGV: node, ms.  1 when it is the node's now.
-local who = redis.call('GET', KEYS[1])
-if who and who ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+-- KEYS: queue, offered, lease.  ARGV: group, id, entry, node, ms.  1 when the task is the node's now.
+-- Of a task that is there twice the entry goes that is not the noted one.
+local noted = redis.call('HGET', KEYS[2], ARGV[2])
+if noted ~= ARGV[3] then
+  local found = noted and redis.pcall('XRANGE', KEYS[1], noted, noted)
+  if found and not found.err and #found > 0 then
+    redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+    redis.call('XDEL', KEYS[1], ARGV[3])
+    return 0
+  end
+  redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+end
+local who = redis.call('GET', KEYS[3])
+if who and who ~= ARGV[4] then return 0 end
+redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5])
 return 1
 """)
 
 RENEW = Script("""
--- KEYS: queue, offered.  ARGV: prefix of leases, group, node, ms, ids.  The ids that are another node's.
+-- KEYS: queue, offered, alive.  ARGV: prefix of leases, group, node, ms, ids.
+-- The ids that are another node's.  Something is written even without ids: to see whether that is let.
+redis.call('SET', KEYS[3], 1, 'PX', ARGV[4])
 local lost = {}
 for n = 5, #ARGV do
   local id, lease = ARGV[n], ARGV[1] .. ARGV[n]
@@ -81,8 +95,8 @@ local who = redis.call('GET', KEYS[3])
 if ARGV[3] ~= '' and who and who ~= ARGV[3] then return 0 end
 local entry = redis.call('HGET', KEYS[2], ARGV[2])
 if entry then
-  redis.call('XACK', KEYS[1], ARGV[1], entry)
-  redis.call('XDEL', KEYS[1], entry)
+  redis.pcall('XACK', KEYS[1], ARGV[1], entry)  -- it may be no entry's id, or the queue gone
+  redis.pcall('XDEL', KEYS[1], entry)
   redis.call('HDEL', KEYS[2], ARGV[2])
 end
 redis.call('DEL', KEYS[3], KEYS[4])

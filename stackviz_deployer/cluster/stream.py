@@ -17,6 +17,8 @@ from stackviz_deployer.cluster.scripts import HAND_OVER, LEASE, LEAVE, OFFER, RE
 from stackviz_deployer.model import TaskId
 
 GROUP = "workers"
+MOST_ID = 64
+"""Characters of a task's id, which the database keeps."""
 FORGOTTEN_MS = 3_600_000
 """Consumers of nodes that are gone are forgotten after this."""
 
@@ -41,6 +43,9 @@ class Keys:
 
     def lease(self, task_id: str) -> str:
         return f"{self.prefix}lease:{task_id}"
+
+    def alive(self, node: str) -> str:
+        return f"{self.prefix}alive:{node}"
 
     def progress(self, task_id: str) -> str:
         return f"{self.prefix}progress:{task_id}"
@@ -67,8 +72,8 @@ class TaskStream:
         """Put those into the queue that are not in it; how many."""
         return int(await OFFER.run(link, (self._keys.queue, self._keys.offered), *ids)) if ids else 0
 
-    async def read(self, link: Link, block_s: float) -> TaskId | None:
-        """The next task that nobody was given, waiting ``block_s`` for it; it is in this node's hand then."""
+    async def read(self, link: Link, block_s: float, but: Collection[TaskId]) -> TaskId | None:
+        """The next task that nobody was given, waiting ``block_s`` for it; none of ``but``, leased."""
         answer = await link.call(
             *("XREADGROUP", "GROUP", GROUP, self._node, "COUNT", 1, "BLOCK", int(block_s * 1000)),
             *("STREAMS", self._keys.queue, ">"),
@@ -77,10 +82,10 @@ class TaskStream:
         if not answer:
             return None
         ((entry, fields),) = answer[0][1]
-        return await self._id_of(link, entry, fields)
+        return await self._leased_of(link, entry, fields, but)
 
     async def take_over(self, link: Link, idle_s: float, but: Collection[TaskId]) -> TaskId | None:
-        """A task that was in somebody's hand and was not renewed for ``idle_s``; it is leased then."""
+        """A task that was in somebody's hand and was not renewed for ``idle_s``; none of ``but``, leased."""
         cursor = "0-0"
         while True:
             cursor, entries, *_ = await link.call(
@@ -88,22 +93,23 @@ class TaskStream:
                 *("COUNT", 1),
             )
             for entry, fields in filter(None, entries):
-                task_id = await self._id_of(link, entry, fields)
-                if task_id is not None and task_id not in but and await self.lease(link, task_id):
+                if (task_id := await self._leased_of(link, entry, fields, but)) is not None:
                     return task_id
             if cursor == "0-0":
                 return None
 
-    async def _id_of(self, link: Link, entry: str, fields: Sequence[str] | None) -> TaskId | None:
-        if fields is not None and len(fields) == 2 and fields[0] == "id":
-            return TaskId(fields[1])
-        await link.call("XACK", self._keys.queue, GROUP, entry)  # none of ours
-        await link.call("XDEL", self._keys.queue, entry)
-        return None
-
-    async def lease(self, link: Link, task_id: TaskId) -> bool:
-        """Whether this node may work on the task; others may not while this is renewed."""
-        return bool(await LEASE.run(link, (self._keys.lease(task_id),), self._node, self._lease_ms))
+    async def _leased_of(
+        self, link: Link, entry: str, fields: Sequence[str | bytes] | None, but: Collection[TaskId]
+    ) -> TaskId | None:
+        """The task of an entry when this node may work on it now; others may not while that is renewed."""
+        if fields is None or len(fields) != 2 or fields[0] != "id" or not _is_id(fields[1]):
+            await link.call("XACK", self._keys.queue, GROUP, entry)  # none of ours
+            await link.call("XDEL", self._keys.queue, entry)
+            return None
+        task_id = TaskId(str(fields[1]))
+        keys = (self._keys.queue, self._keys.offered, self._keys.lease(task_id))
+        ours = await LEASE.run(link, keys, GROUP, task_id, entry, self._node, self._lease_ms)
+        return task_id if ours and task_id not in but else None
 
     async def leased(self, link: Link, ids: Sequence[TaskId]) -> frozenset[TaskId]:
         """Those of ``ids`` that some node says it works on."""
@@ -114,9 +120,7 @@ class TaskStream:
 
     async def renew(self, link: Link, ids: Sequence[TaskId]) -> Sequence[TaskId]:
         """Go on with ``ids``; those that another node has by now."""
-        if not ids:
-            return ()
-        keys = (self._keys.queue, self._keys.offered)
+        keys = (self._keys.queue, self._keys.offered, self._keys.alive(self._node))
         lost = await RENEW.run(link, keys, self._keys.lease(""), GROUP, self._node, self._lease_ms, *ids)
         return [TaskId(task_id) for task_id in lost]
 
@@ -136,3 +140,7 @@ class TaskStream:
     def _keys_of(self, task_id: TaskId) -> tuple[str, str, str, str]:
         keys = self._keys
         return keys.queue, keys.offered, keys.lease(task_id), keys.progress(task_id)
+
+
+def _is_id(value: str | bytes) -> bool:
+    return isinstance(value, str) and len(value) <= MOST_ID  # bytes: no UTF-8

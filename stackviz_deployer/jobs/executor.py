@@ -157,7 +157,11 @@ class Executor(Service):
             except BaseException:
                 self._slots.release()
                 raise
-            self._begin(task)
+            if task.state.working:
+                self._begin(task)
+            else:
+                self._slots.release()
+                self._end(task, task)
 
     def _begin(self, task: Task) -> None:
         running = self._running[task.id] = _Running(task)
@@ -182,6 +186,10 @@ class Executor(Service):
         finally:
             self._running.pop(task.id, None)
             self._slots.release()
+        self._end(task, ended)
+
+    def _end(self, task: Task, ended: Task | None) -> None:
+        """``ended``: as it was recorded here; None when it was not."""
         self._bus.settle(ended or task)
         if ended is not None:
             state, message = ended.state.value, ended.message or shown(ended.url)

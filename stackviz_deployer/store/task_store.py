@@ -55,9 +55,11 @@ class SqlTaskStore:
         """See ``claim``."""
         return await self._database.write(statements.claim, self._clock())
 
-    async def begin(self, task_id: TaskId, owner: str) -> Task | None:
-        """See ``begin``."""
-        return await self._surely(statements.begin, task_id, owner, self._clock())
+    async def begin(
+        self, task_id: TaskId, owner: str, *, late: Callable[[], bool] = lambda: False
+    ) -> Task | None:
+        """See ``begin``; ``late`` is called in a thread."""
+        return await self._surely(statements.begin, task_id, owner, self._clock(), late)
 
     async def waiting(self, most: int) -> Sequence[tuple[TaskId, TaskState]]:
         """See ``waiting``."""

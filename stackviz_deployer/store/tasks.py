@@ -8,7 +8,7 @@ through ``live_url``, which is unique: two requests for one URL cannot both make
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -111,11 +111,14 @@ def claim(txn: Cursor, now_ms: int) -> Task | None:
     return None
 
 
-def begin(txn: Cursor, task_id: TaskId, owner: str, now_ms: int) -> Task | None:
+def begin(
+    txn: Cursor, task_id: TaskId, owner: str, now_ms: int, late: Callable[[], bool] = lambda: False
+) -> Task | None:
     """Make a queued task pending, or take over a pending one, and count the start.
 
-    ``owner`` that has it already is given it as it is.  One that was begun MAX_STARTS times ends
-    in error, as does one whose row cannot be read.  None when there is nothing to begin.
+    ``owner`` that has it already is given it as it is.  One that was begun MAX_STARTS times is given
+    as it ends, in error.  One whose row cannot be read ends likewise; None then, and when there is
+    nothing to begin.  Raises TaskFailedError when it is ``late`` once nobody else can begin it.
     """
     row = txn.execute(
         _SELECT + "WHERE id = ? AND state IN ('queued', 'pending') /*! FOR UPDATE */",
@@ -125,8 +128,10 @@ def begin(txn: Cursor, task_id: TaskId, owner: str, now_ms: int) -> Task | None:
         return None
     if row[_STATE] == TaskState.PENDING and row[_OWNER] == owner:
         return task_of_row(row)
+    if late():
+        raise TaskFailedError("the task was given to this worker too long ago: another may have it by now")
     if row[_STATE] == TaskState.PENDING and _give_up(txn, now_ms, task_id):
-        return None
+        return one(txn, task_id)
     return _start(txn, row, owner, now_ms)
 
 

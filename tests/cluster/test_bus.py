@@ -213,22 +213,6 @@ class TakeOverTests(ClusterTestCase):
         self.assertEqual(self.store.tasks[task_id].attempt, 2)
         await self.settled()
 
-    async def test_begun_too_often(self) -> None:
-        """The store ends it instead of beginning it: who watches hears of it."""
-        web = self.node("web", works=False)
-        task_id = (await self.submit(web)).task.id
-        seen: list[Any] = []
-        web.queue.watch(task_id, seen.append)
-
-        async def give_up(one: TaskId, _owner: str) -> None:
-            self.store._end(one, TaskState.ERROR, error="worker-died")
-
-        self.store.begin = give_up
-        worker = self.node("worker")
-        await until(lambda: seen and seen[-1].state is TaskState.ERROR, "the end")
-        self.assertEqual(worker.pipeline.runs, {})
-        await self.settled()
-
     async def test_left_by_a_stop_begins_at_once_elsewhere(self) -> None:
         first = self.node("first")
         await self.up(first)

@@ -264,9 +264,21 @@ class TaskStoreTests(StoreTestCase):
         self.assertEqual(sorted(one.attempt for one in begun), list(range(1, MAX_STARTS + 1)))
         last = max(begun, key=lambda one: one.attempt)
         self.assertEqual(await self.store.get(task.id), last)
-        self.assertIs(await self.store.begin(task.id, "one more"), None)
-        ended = await self.store.get(task.id)
+        ended = await self.store.begin(task.id, "one more")
         self.assertEqual((ended.state, ended.error), (TaskState.ERROR, "worker-died"))
+        self.assertEqual(await self.store.get(task.id), ended)
+        self.assertIs(await self.store.begin(task.id, "one more"), None)
+
+    async def test_begun_too_late(self) -> None:
+        """Whoever was told long ago to begin it begins nothing, whatever there was begun meanwhile."""
+        queued, _ = await self.create(a_job(1))
+        pending = await self.begun(a_job(2), owner="one")
+        for task in (queued, pending):
+            with self.assertRaises(TaskFailedError):
+                await self.store.begin(task.id, "late", late=lambda: True)
+            self.assertEqual(await self.store.get(task.id), task)
+        # the answer to its own start was late: it has the task
+        self.assertEqual(await self.store.begin(pending.id, "one", late=lambda: True), pending)
 
     async def test_begin_of_a_spoiled_row(self) -> None:
         task, _ = await self.create()

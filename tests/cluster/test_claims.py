@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of claims when something comes late, twice, or not at all; over a real redis-server."""
+
+from typing import Any
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from stackviz_deployer.cluster.link import AwayError
+from stackviz_deployer.model import Job, TaskId, TaskState
+from tests.cluster.test_bus import QUICK, ClusterTestCase, Node
+from tests.cluster.test_link import until
+
+reactor: Any = _reactor
+QUEUE, OFFERED = "stackviz:queue", "stackviz:offered"
+
+
+class Paused:
+    """A node's store: what it asks with ``method`` reaches the real one when ``go`` is fired."""
+
+    def __init__(self, node: Node, method: str) -> None:
+        self.asked: Deferred[None] = Deferred()
+        self.go: Deferred[None] = Deferred()
+        store = node.case.store
+
+        async def ask(*args: Any, **kw: Any) -> Any:
+            self.asked.callback(None)
+            await self.go
+            return await getattr(store, method)(*args, **kw)
+
+        self._method, self._ask, self._store = method, ask, store
+        node.bus._store = self  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        return self._ask if name == self._method else getattr(self._store, name)
+
+
+class EntryTests(ClusterTestCase):
+    async def test_an_entry_that_is_there_twice(self) -> None:
+        """As after Redis has evicted the hash of what is in the queue: each task is begun once."""
+        web = self.node("web", works=False)
+        await self.up(web)
+        ids = [(await self.submit(web, number)).task.id for number in range(3)]
+        await until(lambda: self.server.ask("XLEN", QUEUE) == 3)
+        for task_id in ids:
+            self.server.ask("XADD", QUEUE, "*", "id", task_id)
+        self.server.ask("DEL", OFFERED)
+        workers = [self.node(name) for name in ("one", "other")]
+        for _ in ids:
+            await until(lambda: [1 for one in workers for task_id in ids if one.runs(task_id)], "a start")
+            one, task_id = next((one, task_id) for one in workers for task_id in ids if one.runs(task_id))
+            one.finish(task_id)
+        await until(lambda: all(self.state(task_id) is TaskState.FINISHED for task_id in ids))
+        await self.settled()
+        self.assertEqual({task.attempt for task in self.store.tasks.values()}, {1})
+
+    async def test_entries_that_are_none_of_ours(self) -> None:
+        node = self.node("node")
+        await self.up(node)
+        for entry in (
+            ("what", "ever", "and", "more"),
+            ("id", "unknown"),
+            ("id", "unknown"),
+            ("id", ""),
+            ("id", "x" * 100_000),
+        ):
+            self.server.ask("XADD", QUEUE, "*", *entry)
+        await node.bus._main.call("XADD", QUEUE, "*", "id", b"\xff\xfe")
+        task_id = (await self.submit(node)).task.id
+        await until(lambda: node.runs(task_id), "the work")
+        node.finish(task_id)
+        await self.settled()
+
+    async def test_the_hash_points_at_nothing(self) -> None:
+        """Somebody trimmed the stream, or wrote into the hash: the tasks are in the database."""
+        web = self.node("web", works=False)
+        await self.up(web)
+        ids = [(await self.submit(web, number)).task.id for number in range(3)]
+        await until(lambda: self.server.ask("XLEN", QUEUE) == 3)
+        self.server.ask("XTRIM", QUEUE, "MAXLEN", "1")
+        self.server.ask("HSET", OFFERED, ids[1], "no entry's id")
+        node = self.node("node")
+        for _ in ids:
+            await until(lambda: any(map(node.runs, ids)), "a start")
+            node.finish(next(filter(node.runs, ids)))
+        await until(lambda: all(self.state(task_id) is TaskState.FINISHED for task_id in ids))
+        await self.settled()
+        self.assertEqual({task.attempt for task in self.store.tasks.values()}, {1})
+
+
+class LeaseTests(ClusterTestCase):
+    async def working(self, node: Node) -> TaskId:
+        await self.up(node)
+        task_id = TaskId((await self.submit(node)).task.id)
+        await until(lambda: node.runs(task_id))
+        return task_id
+
+    async def test_taken_by_a_node_that_dies_before_it_begins(self) -> None:
+        """Whoever works on the task goes on, has it again when it can, and works on it once."""
+        node = self.node("node", scrapes=2)
+        task_id = await self.working(node)
+        lease, entry = f"stackviz:lease:{task_id}", self.server.ask("HGET", OFFERED, task_id)
+        self.server.ask("SET", lease, "ghost", "PX", str(int(QUICK.idle * 1500)))
+        self.server.ask("XCLAIM", QUEUE, "workers", "ghost", "0", entry, "JUSTID")
+        work = node.pipeline.runs[task_id]
+        await until(lambda: self.server.ask("GET", lease) == "node", "the claim")
+        other = self.node("other")
+        await self.up(other)
+        await deferLater(reactor, 3 * QUICK.idle)  # not synchronisation: time to take it for lost
+        self.assertIs(node.pipeline.runs[task_id], work)
+        self.assertFalse(work.called)
+        self.assertEqual(node.queue.health()["running"], 1)
+        self.assertEqual((self.store.tasks[task_id].owner, self.store.tasks[task_id].attempt), ("node", 1))
+        node.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+        await self.settled()
+
+    async def test_begun_too_late(self) -> None:
+        """A node is stopped between lease and start for so long that another has begun: that one keeps it."""
+        late = self.node("late")
+        await self.up(late)
+        paused = Paused(late, "begin")
+        task_id = TaskId((await self.submit(late)).task.id)
+        await paused.asked
+        late.bus._stream.renew = unheard  # type: ignore[method-assign, assignment]
+        other = self.node("other")
+        await until(lambda: other.runs(task_id), "the take-over")
+        paused.go.callback(None)
+        await deferLater(reactor, 3 * QUICK.renew)  # not synchronisation: time to do harm
+        self.assertFalse(late.runs(task_id))
+        self.assertEqual((self.store.tasks[task_id].owner, self.store.tasks[task_id].attempt), ("other", 1))
+        other.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+        await self.settled()
+
+    async def test_begun_late_but_renewed(self) -> None:
+        """The database was away for longer than a lease: who has the task begins it."""
+        node, other = self.node("node"), self.node("other", works=False)
+        await self.up(node, other)
+        paused = Paused(node, "begin")
+        task_id = TaskId((await self.submit(other)).task.id)
+        await paused.asked
+        third = self.node("third")
+        await deferLater(reactor, 2 * QUICK.idle)  # not synchronisation: longer than a lease
+        self.assertFalse(third.runs(task_id))
+        paused.go.callback(None)
+        await until(lambda: node.runs(task_id), "the start")
+        self.assertEqual(self.store.tasks[task_id].attempt, 1)
+
+
+class StopTests(ClusterTestCase):
+    async def test_while_a_task_is_begun(self) -> None:
+        """The start is forgiven, and another node has the task at once."""
+        node = self.node("node")
+        await self.up(node)
+        paused = Paused(node, "begin")
+        task_id = TaskId((await self.submit(node)).task.id)
+        await paused.asked
+        other = self.node("other", scrapes=2)
+        await self.up(other)
+        await deferLater(reactor, 3 * QUICK.renew)  # not synchronisation: it may look for others' by now
+        released: list[Any] = []
+        release = self.store.release
+
+        async def noted(begun: Any) -> None:
+            released.append(begun)
+            await release(begun)
+
+        self.store.release = noted
+        stopped = Deferred.fromCoroutine(node.stop())
+        paused.go.callback(None)
+        await stopped
+        await until(lambda: other.runs(task_id), "the next")
+        self.assertEqual([(one.id, one.attempt, one.owner) for one in released], [(task_id, 1, "node")])
+        other.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+        await self.settled()
+
+
+class EndTests(ClusterTestCase):
+    async def test_begun_too_often(self) -> None:
+        """Whoever ends a task by not beginning it once more does what follows an end."""
+        web = self.node("web", works=False)
+        await self.up(web)
+        job = Job(url="upload:u1/", name="x")
+        task, _ = await self.store.create(job, cancel_hash="", force=False, queue_limit=9)
+        seen: list[Any] = []
+        web.queue.watch(task.id, seen.append)
+
+        async def give_up(one: TaskId, _owner: str, **_late: Any) -> Any:
+            return self.store._end(one, TaskState.ERROR, error="worker-died")
+
+        self.store.begin = give_up
+        worker = self.node("worker")
+        ends: list[Any] = []
+        worker.queue._epilogue.follow = ends.append
+        await until(lambda: seen and seen[-1].state is TaskState.ERROR, "the end")
+        self.assertEqual([one.id for one in ends], [task.id])
+        self.assertEqual(worker.pipeline.runs, {})
+        await self.settled()
+
+
+async def unheard(_link: object, _ids: object) -> Any:
+    """Claims that cannot be renewed."""
+    raise AwayError("no answer")
