@@ -25,7 +25,7 @@ from stackviz_deployer.cluster.events import Events, SharedCopies
 from stackviz_deployer.cluster.link import TIMEOUT_S, AwayError, Link, LinkError, RefusedError
 from stackviz_deployer.cluster.stream import Keys, TaskStream
 from stackviz_deployer.errors import NotFoundError, StoreError, TaskFailedError
-from stackviz_deployer.interfaces import Audience, Copies, TaskStore
+from stackviz_deployer.interfaces import Audience, Copies, SharedTaskStore
 from stackviz_deployer.model import Progress, Task, TaskId
 from stackviz_deployer.settings import RedisServer
 
@@ -68,7 +68,7 @@ class RedisBus(Service):
         server: RedisServer,
         reactor: Any,
         *,
-        store: TaskStore,
+        store: SharedTaskStore,
         copies: Copies,
         node: str,
         works: bool,

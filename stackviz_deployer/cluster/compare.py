@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from stackviz_deployer.cluster.link import Link
 from stackviz_deployer.cluster.stream import TaskStream
-from stackviz_deployer.interfaces import TaskStore
+from stackviz_deployer.interfaces import SharedTaskStore
 from stackviz_deployer.model import TaskId, TaskState
 
 log = Logger()
@@ -21,7 +21,7 @@ COMPARED = 1000
 class Comparison:
     """One node's look at both, again and again."""
 
-    def __init__(self, store: TaskStore, stream: TaskStream) -> None:
+    def __init__(self, store: SharedTaskStore, stream: TaskStream) -> None:
         self._store = store
         self._stream = stream
         self._suspects: frozenset[TaskId] = frozenset()

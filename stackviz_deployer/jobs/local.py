@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from stackviz_deployer.interfaces import Audience, TaskStore
+from stackviz_deployer.interfaces import Audience, OwnTaskStore
 from stackviz_deployer.model import Progress, Task, TaskId
 
 log = Logger()
@@ -18,7 +18,7 @@ log = Logger()
 class LocalBus:
     """interfaces.Bus.  Tasks found pending at the first ``take`` are those of a daemon that was killed."""
 
-    def __init__(self, store: TaskStore, writable: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, store: OwnTaskStore, writable: Callable[[], None] = lambda: None) -> None:
         """``writable`` raises StoreError while it is known that results could not be stored."""
         self._store = store
         self._writable = writable

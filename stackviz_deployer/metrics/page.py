@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -22,7 +21,7 @@ from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from stackviz_deployer.interfaces import Meters
+from stackviz_deployer.interfaces import InThread, Meters
 
 log = Logger()
 
@@ -33,13 +32,12 @@ MOST_CONNECTIONS = 20
 """At once; one more, and the oldest is closed, so that those which are only held keep no monitor out."""
 
 Write = Callable[[], bytes]
-InThread = Callable[[Write], "Deferred[bytes]"]
 Named = Callable[[bytes, IAddress], bool]
 """Whether a Host header names this server, to which a connection came in at that address."""
 
 
 class MetricsPage(Resource):
-    """The page; ``snapshot`` is PrometheusMeters', ``in_thread`` calls a function away from the reactor."""
+    """The page; ``snapshot`` is PrometheusMeters'."""
 
     isLeaf = True
 

@@ -18,6 +18,7 @@ from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 
 from stackviz_deployer.errors import OutOfFilesError, StoreError, TooLargeError
+from stackviz_deployer.interfaces import InThread
 
 T = TypeVar("T")
 
@@ -27,12 +28,6 @@ HIGH = 1 << 20
 """Bytes received and not yet written at which the sender is told to wait."""
 MAX_DRAIN = 32 << 10
 """Bytes of an unwanted body that are read rather than closing the connection."""
-
-
-class RunInThread(Protocol):
-    """Runs a function outside the reactor's thread."""
-
-    def __call__(self, function: Callable[[], T], /) -> Deferred[T]: ...
 
 
 class Answer(Protocol):
@@ -74,7 +69,7 @@ class FileSink(BaseProtocol):
         max_bytes: int,
         too_large: Callable[[], TooLargeError],
         on_bytes: Callable[[int], None] | None,
-        run_in_thread: RunInThread,
+        run_in_thread: InThread,
     ) -> None:
         self.received = 0
         self.done: Deferred[int] = Deferred(self._cancel)

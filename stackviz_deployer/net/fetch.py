@@ -29,10 +29,10 @@ from stackviz_deployer.errors import (
     UpstreamStatusError,
     UpstreamTimeoutError,
 )
-from stackviz_deployer.interfaces import HostSlots, Meters, NoMeters
+from stackviz_deployer.interfaces import HostSlots, InThread, Meters, NoMeters
 from stackviz_deployer.model import Fetched
 from stackviz_deployer.net.agent import CheckedURL, connection_pool, raw_client
-from stackviz_deployer.net.body import MAX_DRAIN, Answer, Drain, Dropper, FileSink, RunInThread
+from stackviz_deployer.net.body import MAX_DRAIN, Answer, Drain, Dropper, FileSink
 from stackviz_deployer.net.guard import AddressGuard, GuardedEndpoints, Overrides
 from stackviz_deployer.net.hosts import MAX_URL, AllowedHosts, Target, parse_url
 from stackviz_deployer.net.sample import SCHEME as SAMPLE
@@ -122,7 +122,7 @@ class HttpFetcher:
         sample_root: Path | None = None,
         trust: Any = None,
         client: Any = None,
-        run_in_thread: RunInThread | None = None,
+        run_in_thread: InThread | None = None,
         meters: Meters | None = None,
         shared_slots: HostSlots | None = None,
     ) -> None:
@@ -359,13 +359,13 @@ class HttpFetcher:
             if semaphore.tokens == self._slots:  # nobody holds one, nobody waits
                 self._semaphores.pop(place, None)
 
-    def _in_thread(self, function: Callable[[], T]) -> Deferred[T]:
+    def _in_thread(self, fn: Callable[..., T], /, *args: object) -> Deferred[T]:
         if self._closed:  # what is left is to close files
-            return execute(function)
+            return execute(fn, *args)
         if self._threads is None:
             self._threads = ThreadPool(minthreads=0, maxthreads=_WRITERS, name="fetch")
             self._threads.start()
-        return deferToThreadPool(self._reactor, self._threads, function)
+        return deferToThreadPool(self._reactor, self._threads, fn, *args)
 
 
 def _header(answer: Answer, name: str) -> str | None:

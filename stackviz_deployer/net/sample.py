@@ -19,7 +19,7 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from stackviz_deployer.errors import OutOfFilesError, QueryNotUnderstoodError
-from stackviz_deployer.net.body import RunInThread
+from stackviz_deployer.interfaces import InThread
 
 SCHEME = "sample:"
 _CHUNK = 64 << 10
@@ -54,7 +54,7 @@ class SampleAnswer:
 
     phrase = b"OK"
 
-    def __init__(self, found: _Found | None, url: str, run_in_thread: RunInThread) -> None:
+    def __init__(self, found: _Found | None, url: str, run_in_thread: InThread) -> None:
         self.url = url if found is None else found.url
         self.code = 404 if found is None else 200
         self.phrase = b"Not Found" if found is None else b"OK"
@@ -73,7 +73,7 @@ class SampleAnswer:
 class _Feeder:
     """Reads in the thread, a chunk at a time, as long as it is not told to wait."""
 
-    def __init__(self, protocol: IProtocol, found: _Found | None, run_in_thread: RunInThread) -> None:
+    def __init__(self, protocol: IProtocol, found: _Found | None, run_in_thread: InThread) -> None:
         self._protocol = protocol
         self._found = found
         self._run_in_thread = run_in_thread
@@ -132,7 +132,7 @@ class _Feeder:
 class SampleFiles:
     """The files below ``root``, one directory a job."""
 
-    def __init__(self, root: Path, run_in_thread: RunInThread) -> None:
+    def __init__(self, root: Path, run_in_thread: InThread) -> None:
         self._root = root
         self._run_in_thread = run_in_thread
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from twisted.application.service import Service
@@ -16,6 +16,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from stackviz_deployer.errors import OutOfFilesError, StoreError
+from stackviz_deployer.interfaces import InThread
 from stackviz_deployer.store.database import Cursor, Database
 from stackviz_deployer.store.files import FULL, explained
 
@@ -27,12 +28,6 @@ LOW_BYTES = 64 << 20
 LOW_SHARE = 0.02
 """Room that is too little: LOW_BYTES, or this share of a small file system."""
 _NAME = ".probe"
-
-
-class InThread(Protocol):
-    """Call ``fn(*args)`` away from the reactor."""
-
-    def __call__(self, fn: Callable[..., Any], /, *args: object) -> Deferred[Any]: ...
 
 
 class DiskProbe(Service):

@@ -19,9 +19,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from stackviz_deployer.interfaces import InThread
 from stackviz_deployer.store.files import explained
 from stackviz_deployer.store.scratch import older
-from stackviz_deployer.store.uploads import BODY, PART, InThread, UploadStore
+from stackviz_deployer.store.uploads import BODY, PART, UploadStore
 
 log = Logger()
 

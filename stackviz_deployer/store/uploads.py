@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from twisted.application.service import Service
@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stackviz_deployer.errors import NotFoundError, StoreError, TooManyUploadsError
+from stackviz_deployer.interfaces import InThread
 from stackviz_deployer.model import Upload
 from stackviz_deployer.store.files import explained, fsync_directory, fsync_file, remove
 
@@ -37,12 +38,6 @@ HIGH = 1 << 20
 PART = ".part"
 BODY = "body"
 _FACTS = "upload.json"
-
-
-class InThread(Protocol):
-    """Call ``fn(*args)`` away from the reactor."""
-
-    def __call__(self, fn: Callable[..., Any], /, *args: object) -> Deferred[Any]: ...
 
 
 class UploadStore(Service):

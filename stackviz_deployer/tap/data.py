@@ -14,10 +14,11 @@ from twisted.application.service import IService
 from stackviz_deployer.blob_place import credentials
 from stackviz_deployer.config import Config
 from stackviz_deployer.errors import ConfigError, StoreError
+from stackviz_deployer.interfaces import InThread
 from stackviz_deployer.settings import Bucket
 from stackviz_deployer.store.blobs import HELD_S, FileBlobStore
 from stackviz_deployer.store.database import Database
-from stackviz_deployer.store.disk import DiskProbe, InThread
+from stackviz_deployer.store.disk import DiskProbe
 from stackviz_deployer.store.sharedblobs import SharedBlobStore
 from stackviz_deployer.store.shareduploads import SharedUploads
 from stackviz_deployer.store.uploads import UploadStore

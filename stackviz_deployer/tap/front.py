@@ -13,7 +13,7 @@ from twisted.web.server import Site
 from stackviz_deployer import __version__
 from stackviz_deployer.config import Config, admin_token
 from stackviz_deployer.errors import ConfigError
-from stackviz_deployer.interfaces import Admin, BlobStore, Keeper, Lookup, Meters, Tasks, Uploads
+from stackviz_deployer.interfaces import Admin, BlobStore, InThread, Keeper, Lookup, Meters, Tasks, Uploads
 from stackviz_deployer.web.admin import AdminApi
 from stackviz_deployer.web.api import Api
 from stackviz_deployer.web.clients import Clients
@@ -38,13 +38,13 @@ def front(
     blobs: BlobStore,
     uploads: Uploads,
     kept: Kept,
-    in_thread: Any,
+    in_thread: InThread,
     health: Callable[[], Mapping[str, Any]],
     meters: Meters,
 ) -> Site:
     """Everything that ``http`` serves; the operator's part only when there is a token for it.
 
-    ``in_thread``: web.blobs.FileThreads.run.  Raises ConfigError.
+    Raises ConfigError.
     """
     clients = Clients(config.proxies)
     throttle = Throttle(config.rates, clients=clients, clock=reactor, meters=meters)

@@ -15,11 +15,12 @@ from twisted.application.service import IService
 
 from stackviz_deployer.clock import Elapsed
 from stackviz_deployer.config import Config
-from stackviz_deployer.interfaces import Bus, Copies, HostSlots, TaskStore
+from stackviz_deployer.interfaces import Bus, Copies, HostSlots
 from stackviz_deployer.jobs.local import LocalBus
 from stackviz_deployer.store.database import Cursor
 from stackviz_deployer.store.retention import agree, newest_use, server_ms
 from stackviz_deployer.store.sqlite import SqliteDatabase
+from stackviz_deployer.store.task_store import SqlTaskStore
 
 
 @frozen(kw_only=True)
@@ -55,7 +56,7 @@ def task_database(config: Config, reactor: Any, ages: Elapsed) -> Any:
 
 
 def shared_out(
-    config: Config, reactor: Any, *, store: TaskStore, kept: Copies, writable: Callable[[], None]
+    config: Config, reactor: Any, *, store: SqlTaskStore, kept: Copies, writable: Callable[[], None]
 ) -> SharedOut:
     """``kept``: what this node keeps in memory of tasks.
 

@@ -26,10 +26,10 @@ from stackviz_deployer.errors import (
     TaskFailedError,
     TaskNotReadyError,
 )
-from stackviz_deployer.interfaces import BlobStore, Keeper, Lookup, Meters, Tasks
+from stackviz_deployer.interfaces import BlobStore, InThread, Keeper, Lookup, Meters, Tasks
 from stackviz_deployer.model import Artifact, ArtifactId, BlobSpan, Task, TaskId, TaskState
 from stackviz_deployer.web import body, documents
-from stackviz_deployer.web.blobs import FileSender, InThread, whole
+from stackviz_deployer.web.blobs import FileSender, whole
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.errors import fail
 from stackviz_deployer.web.events import EventStreams

@@ -18,6 +18,7 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from stackviz_deployer.errors import DataLostError, OutOfFilesError
+from stackviz_deployer.interfaces import InThread
 from stackviz_deployer.model import BlobSpan, TaskId
 from stackviz_deployer.trace import carried
 from stackviz_deployer.web.errors import cut
@@ -43,12 +44,6 @@ SHOWN_TYPE = "text/plain"
 """What a browser shows without interpreting it.  Anything else is only offered for saving."""
 
 
-class InThread(Protocol):
-    """Call ``fn(*args)`` away from the reactor."""
-
-    def __call__(self, fn: Callable[..., T], /, *args: object) -> Deferred[T]: ...
-
-
 class FileThreads(Service):
     """Threads for reading files, apart from the reactor's own (which resolve names)."""
 
@@ -65,7 +60,7 @@ class FileThreads(Service):
         self._pool.stop()
 
     def run(self, fn: Callable[..., T], /, *args: object) -> Deferred[T]:
-        """See InThread."""
+        """See interfaces.InThread."""
         return deferToThreadPool(self._reactor, self._pool, carried(fn), *args)
 
 
