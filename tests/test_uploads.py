@@ -132,7 +132,7 @@ class FormTests(DaemonCase):
             sorted(self.shown(task)),
             [("console", "console.html"), ("dstat", "load.dstat.csv"), ("subunit", "12.subunit")],
         )
-        self.assertEqual(task["name"], "3 files")
+        self.assertEqual((task["name"], task["status"]), ("gate-tempest-dsvm-full", "FAILURE"))
 
         files = {"job-7/logs/testrepository.subunit": STREAM, "job-7/console.html": CONSOLE, "job-7/x": b"x"}
         for body, name in ((a_tar(files), "job-7.tar.gz"), (a_zip(files), "job-7.zip")):

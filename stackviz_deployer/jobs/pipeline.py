@@ -27,7 +27,8 @@ from stackviz_deployer.errors import (
 )
 from stackviz_deployer.interfaces import BlobStore, CpuPool, Fetcher, Listing, Meters, NoMeters, Scraper
 from stackviz_deployer.jobs.progress import ProgressMeter
-from stackviz_deployer.jobs.uploads import TAKEN, UploadOpener, id_of
+from stackviz_deployer.jobs.told import told_of_scrape, told_of_upload
+from stackviz_deployer.jobs.uploads import TAKEN, Opened, UploadOpener, id_of
 from stackviz_deployer.jobs.workbench import PARSE_SHARE, Made, Piece, Tools, Workbench
 from stackviz_deployer.model import BlobRef, Job, ParsedArtifact, Progress, Task, Tree
 from stackviz_deployer.settings import Limits
@@ -129,6 +130,7 @@ class Pipeline:
             listed = scratch / "listing"
             listed.mkdir()
             tools, job = self._tools, task.job
+            opened = None
             upload_id = id_of(task.url)
             if upload_id is None:
                 tree = await self._open(task.url, listed, job.manifest_url)
@@ -142,7 +144,7 @@ class Pipeline:
                 pieces = self._sent_pieces(tree)
             meter.expect(piece.wanted.files for piece in pieces)
             made = await Workbench(tools, job, meter, scratch, end_s).make(pieces)
-        return _outcome(job, tree, made, alone=upload_id is not None)
+        return _outcome(job, tree, made, opened)
 
     async def _open(self, url: str, listed: Path, manifest_url: str | None) -> Tree:
         try:
@@ -186,9 +188,9 @@ class Pipeline:
         raise NoArtifactsError(" ".join([*sentences, *tree.warnings[:MAX_WARNINGS]]))
 
 
-def _outcome(job: Job, tree: Tree, made: Sequence[Made], *, alone: bool) -> Outcome:
-    """Raises what failed when no primary piece gave anything; ``alone``: whether each piece is one."""
-    primary = [one for one in made if alone or one.piece.scraper.primary]
+def _outcome(job: Job, tree: Tree, made: Sequence[Made], sent: Opened | None) -> Outcome:
+    """Raises what failed when no primary piece gave anything; of what was ``sent`` each piece is one."""
+    primary = [one for one in made if sent or one.piece.scraper.primary]
     if not any(one.artifacts for one in primary):
         errors = [one.error for one in primary if one.error is not None]
         if len(errors) == 1:
@@ -209,9 +211,8 @@ def _outcome(job: Job, tree: Tree, made: Sequence[Made], *, alone: bool) -> Outc
         if one.error is not None:
             warnings.append(one.error.message)
     artifacts = tuple(pair for one in shown for pair in one.artifacts)
-    status = next((a.meta.get("status") for a, _ in artifacts if a.artifact_type == "console"), None)
-    if job.status is None and isinstance(status, str):
-        job = evolve(job, status=status)
+    parsed = [artifact for artifact, _ in artifacts]
+    job = told_of_upload(job, parsed, named=sent.named) if sent else told_of_scrape(job, parsed)
     return Outcome(job=job, artifacts=artifacts, warnings=_bounded(warnings))
 
 

@@ -55,6 +55,8 @@ class Opened:
     fetcher: Fetcher
     title: str | None
     """What it calls itself."""
+    named: bool
+    """Whether its sender says so; else it is made of file names."""
 
 
 class UploadOpener:
@@ -113,6 +115,7 @@ class UploadOpener:
             tree=tree,
             fetcher=_Unpacked({file_url: path for file_url, (path, _) in found.items()}),
             title=title if isinstance(title, str) else None,
+            named=data["named"] is True,
         )
 
 

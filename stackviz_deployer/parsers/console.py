@@ -49,8 +49,8 @@ def parse(request: ParseRequest) -> ParseResult:
     ``first`` counts lines, its extra keys are ``{"status", "lines", "levels": {"ERROR": n},
     "block_levels": [[warnings, errors, criticals], ...], "sections": [{"name", "first", "count", "start_ms",
     "end_ms", "levels"?}]}``, ``levels`` without those that do not occur.  The artifact's
-    meta is ``{"status", "lines", "levels", "template", "sections": [{"name", "first", "count"}]}``
-    (the first 100).
+    meta is ``{"status", "job", "lines", "levels", "template", "sections": [{"name", "first", "count"}]}``
+    (the first 100); ``job`` is what the console calls it, or None.
     An empty console gives a warning and no artifact.  Raises ParseError for an HTML page
     that is no console, TooLargeError past ``max_bytes``.
     """
@@ -98,6 +98,7 @@ def parse(request: ParseRequest) -> ParseResult:
         form=FORM,
         meta={
             "status": outline.status,
+            "job": outline.job,
             "lines": outline.lines,
             "levels": _levels(outline.sections),
             "template": template,

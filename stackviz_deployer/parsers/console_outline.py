@@ -27,6 +27,9 @@ _FINISHED = re.compile(rb"Finished: ([A-Z_]{2,20})\s*")
 _TEMPLATE = re.compile(rb"JJB template: (\S.{0,255})")
 _ZUUL_RESULT = re.compile(rb"\[Zuul\] Job (?:complete|timed out), result: ([A-Z_]{2,20})\s*")
 _ZUUL_HEAD_LINES = 50
+_WORKSPACE = re.compile(
+    rb"(?:\[Zuul\] )?Building remotely on .{1,300} in workspace /\S*/([^/\s@]{1,255})(?:@\d+)?\s*"
+)
 
 
 class Kind(Enum):
@@ -85,6 +88,7 @@ class Outline:
         self.status: str | None = None
         self.template: str | None = None
         self.job: str | None = None
+        """As Jenkins calls it: in front of each script, and its workspace."""
         self.left_out = False
         """Whether there were more than MAX_SECTIONS."""
         self.lines = 0
@@ -105,6 +109,7 @@ class Outline:
         """Share out the lines, whose texts are ``texts``: (section, from, to), in order and without gaps."""
         count = len(texts)
         if self._zuul is None:
+            self._find_workspace(lines)
             own = (at for at, text in lines.find(b"[Zuul] ") if text.startswith(b"[Zuul] "))
             self._zuul = next(own, _ZUUL_HEAD_LINES) < _ZUUL_HEAD_LINES
         opened = self._zuul_marks(lines, count) if self._zuul else self._jenkins_marks(lines)
@@ -178,6 +183,12 @@ class Outline:
             return Section(Kind.COMMAND, first, command=command)
         self.job = self.job or found[1].decode()
         return Section(Kind.SCRIPT, first, command=command, interpreter=shell["interpreter"])
+
+    def _find_workspace(self, lines: Lines) -> None:
+        for _, text in lines.find(b" in workspace /"):
+            if found := _WORKSPACE.fullmatch(text):
+                self.job = found[1].decode()
+                return
 
     def _find_template(self, lines: Lines) -> None:
         if self.template is not None:

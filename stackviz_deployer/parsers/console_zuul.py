@@ -30,6 +30,9 @@ _PLAY = re.compile(rb"PLAY \[(.*)\]")
 _TASK = re.compile(rb"(?:TASK|LOOP|HANDLER|RUNNING HANDLER|CLEANUP TASK) \[(.*)\]")
 _RECAP = b"PLAY RECAP"
 _RECAP_BAD = re.compile(rb"[^|]{1,300} \| ok: \d.*\b(?:unreachable|failed): [1-9]")
+_JOB = re.compile(rb"Job: (\S{1,255})\s*")
+_JOB_HEADS = (b"# Job Information", b"Ansible Version: ")
+"""A line of these stands before it (the role emit-job-header of zuul-jobs)."""
 _MARKS = (b"RUN START: [", b"RUN END RESULT_", b"PLAY [", b"TASK [", b"LOOP [", b"HANDLER [", _RECAP)
 _PLAYBOOKS = re.compile(r"(?:^|/)(playbooks/.+)")
 
@@ -53,11 +56,13 @@ class ZuulOutline:
     def __init__(self) -> None:
         self.sections = [Section(Kind.SETUP, 0, title="setup")]
         self.status: str | None = None
+        self.job: str | None = None
+        """As the build's own head says, before its run."""
         self.left_out = False
         """Whether there were more than MAX_SECTIONS."""
         self.lines = 0
-        self._blank = True
-        """Whether the line before was empty."""
+        self._before = b""
+        """The line before."""
         self._in_recap = False
         self._playbooks = 0
         self._label = ""
@@ -77,11 +82,12 @@ class ZuulOutline:
     def cut(self, lines: Lines, texts: list[bytes]) -> Iterator[tuple[Section, int, int]]:
         """Share out the lines, whose texts are ``texts``: (section, from, to), in order and without gaps."""
         start = 0
+        if self.job is None and self._playbooks <= 1:
+            self._find_job(lines, texts)
         if self._in_recap:
             self._read_recap(texts, 0)
         for at in self._marks(lines, len(texts)):
-            blank = texts[at - 1] == b"" if at else self._blank
-            section = self._mark(texts, at, blank=blank)
+            section = self._mark(texts, at, blank=self._line_before(texts, at) == b"")
             if section is None:
                 continue
             if at > start:
@@ -91,7 +97,7 @@ class ZuulOutline:
         if len(texts) > start:
             yield self.sections[-1], start, len(texts)
         self.lines += len(texts)
-        self._blank = texts[-1] == b""
+        self._before = texts[-1][:MARK_BYTES]
 
     def close(self) -> None:
         """After the last line."""
@@ -102,6 +108,17 @@ class ZuulOutline:
                 section.end_ms = max(section.start_ms, section.end_ms)
         if self.status is None and self._run_passed and self._post_seen:
             self.status = "SUCCESS"
+
+    def _find_job(self, lines: Lines, texts: list[bytes]) -> None:
+        """The first playbook prints it."""
+        for at, text in lines.find(b"Job: "):
+            found = _JOB.fullmatch(text)
+            if found and at < len(texts) and self._line_before(texts, at).startswith(_JOB_HEADS):
+                self.job = found[1].decode()
+                return
+
+    def _line_before(self, texts: list[bytes], at: int) -> bytes:
+        return texts[at - 1] if at else self._before
 
     @staticmethod
     def _marks(lines: Lines, count: int) -> list[int]:

@@ -44,6 +44,8 @@ MAX_DEPTH = 8
 """Pieces of a path; the last ones count."""
 MAX_NAMED = 20
 """Files that a message lists."""
+MAX_TITLED = 3
+"""Files that a title lists."""
 
 _ARCHIVE_SUFFIX = re.compile(r"(?:\.(?:tar|tgz|tbz2?|txz|zip))?(?:\.(?:gz|xz|bz2|zst))?$", re.IGNORECASE)
 _DRIVE = re.compile("[A-Za-z]:")
@@ -58,27 +60,34 @@ def parse(request: ParseRequest) -> ParseResult:
     (of a multipart body, else None), ``entry_bytes`` (of one file).  ``max_bytes`` bounds
     what is written, and what all archives of the body decode to together.
 
-    ``data``: ``{"title": str | None, "files": [{"file": "0", "path": ..., "size": n}], "seen": n,
-    "left_out": [paths]}``; ``path`` is the name for scrapers and people.
+    ``data``: ``{"title": str | None, "named": bool, "files": [{"file": "0", "path": ..., "size": n}],
+    "seen": n, "left_out": [paths]}``; ``path`` is the name for scrapers and people, ``named`` says that
+    ``title`` is what the sender calls all of it, and not made of file names.
     Raises NoArtifactsError (nothing was sent), ParseError, TooLargeError.
     """
     unpacking = _Unpacking(request)
     options = request.options
     body, name = request.inputs[0], options["name"]
+    called = name and shown_path(name)
     if options["boundary"] is None:
-        titles = [unpacking.take(body, name and shown_path(name), alone=True, prefixed=False)]
+        title = unpacking.take(body, called, alone=True, prefixed=False)
     else:
         parts = list(unpacking.parts(body, options["boundary"]))
         if not parts:
             raise NoArtifactsError("No file was sent: each is a part of the form with a filename.")
         alone = len(parts) == 1
-        titles = [unpacking.take(part, part.name, alone=alone, prefixed=not alone) for part in parts]
+        shown: list[str] = []
+        others: list[str] = []
         for part in parts:
+            kept = len(unpacking.files)
+            taken = unpacking.take(part, part.name, alone=alone, prefixed=not alone) or part.name
+            (shown if len(unpacking.files) > kept else others).append(taken)
             Path(part.path).unlink()
-    many = (name and shown_path(name)) or f"{len(titles)} files"
+        title = called or _title(shown or others)
     return ParseResult(
         data={
-            "title": titles[0] if len(titles) == 1 else many,
+            "title": title,
+            "named": called is not None,
             "files": unpacking.files,
             "seen": unpacking.seen,
             "left_out": unpacking.left_out,
@@ -93,6 +102,19 @@ def shown_path(name: str) -> str | None:
     pieces = [_CONTROL.sub("_", piece).strip()[-MAX_NAME_CHARS:] for piece in re.split(r"[/\\]", name)]
     kept = [piece for piece in pieces if piece not in ("", ".", "..") and not _DRIVE.fullmatch(piece)]
     return "/".join(kept[-MAX_DEPTH:]) or None
+
+
+def _title(names: list[str]) -> str:
+    """What to call several files that were sent together."""
+    if len(names) == 1:
+        return names[0]
+    bases = [name.rpartition("/")[2] for name in names]
+    listed = (
+        bases
+        if len(bases) <= MAX_TITLED
+        else [*bases[: MAX_TITLED - 1], f"{len(bases) - MAX_TITLED + 1} more"]
+    )
+    return f"{', '.join(listed[:-1])} and {listed[-1]}"
 
 
 class _Unpacking:

@@ -26,7 +26,9 @@ test("files that are chosen become a site", { skip, timeout: 90000 }, async () =
   ]);
   await page.waitForURL(/\/s\/[^/]+\/$/);
   await page.locator(".plot").waitFor();
-  await page.getByText("2 files").first().waitFor();
+  await page.getByRole("heading", { level: 1, name: "mine and load.csv" }).waitFor();
+  assert.equal(await page.locator("#job .badge").innerText(), "Failure", "tests of it failed");
+  assert.equal(await page.title(), "mine and load.csv · StackViz");
   assert.equal(await page.getByRole("link", { name: "job logs" }).count(), 0, "there is no log server to lead to");
 });
 

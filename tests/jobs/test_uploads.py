@@ -23,7 +23,7 @@ from tests.jobs.test_queue import QueueTestCase
 ID = str(uuid.UUID(int=7))
 
 
-def unpacking(files, *, title=None, left_out=(), warnings=()):
+def unpacking(files, *, title=None, named=False, left_out=(), warnings=()):
     """A worker that finds ``files`` (path -> bytes) in what was sent."""
 
     def parse(request):
@@ -33,6 +33,7 @@ def unpacking(files, *, title=None, left_out=(), warnings=()):
             listed.append({"file": str(number), "path": path, "size": len(body)})
         data = {
             "title": title,
+            "named": named,
             "files": listed,
             "seen": len(files) + len(left_out),
             "left_out": list(left_out),
@@ -116,7 +117,9 @@ class UploadPipelineTests(PipelineTestCase):
 
         def parse(_request):
             listed = [{"file": "../../etc/passwd", "path": "x.subunit", "size": 1}]
-            return ParseResult(data={"title": None, "files": listed, "seen": 1, "left_out": []})
+            return ParseResult(
+                data={"title": None, "named": False, "files": listed, "seen": 1, "left_out": []}
+            )
 
         self.cpu.parsers["upload"] = parse
         self.failure(ParseError, self.task)

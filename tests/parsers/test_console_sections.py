@@ -50,6 +50,15 @@ class SectionTests(ConsoleCase):
         self.assertNotIn("/nonexistent", result.warnings[0])  # the server's paths are nobody's business
         self.assertEqual(self.read(result)["scripts"][1]["name"], "script 1")
 
+    def test_what_jenkins_calls_the_job(self) -> None:
+        for lines, job in (
+            (build(1), "gate-nova-tox-py27"),
+            (["Building remotely on n1 in workspace /home/jenkins/workspace/gate-x@2"], "gate-x"),
+            (["[Zuul] Building remotely on n1 in workspace /home/jenkins/workspace/gate-x"], "gate-x"),
+            (["nothing in workspace /home/jenkins/workspace/gate-x"], None),
+        ):
+            self.assertEqual(self.parse(stamped(lines)).artifacts[0].meta["job"], job)
+
     def test_statuses(self) -> None:
         for status in ("SUCCESS", "FAILURE", "UNSTABLE", "ABORTED", "NOT_BUILT"):
             self.assertEqual(

@@ -175,10 +175,19 @@ class ZuulTests(ConsoleCase):
     def test_chunks_make_no_difference(self) -> None:
         data = (ZUUL / "job-output.assembled.txt").read_bytes()
         whole = self.outline([data])
-        self.assertEqual(whole[1], "FAILURE")
+        self.assertEqual(whole[1:], ("FAILURE", "tempest-full-py3"))
         for size in (1, 30, 200, 1000):
             chunks = [data[:600], *(data[i : i + size] for i in range(600, len(data), size))]
             self.assertEqual(self.outline(chunks), whole)
+
+    def test_the_job_is_named_by_the_builds_head_alone(self) -> None:
+        """What a machine prints stands behind its name; what a task prints, behind something else."""
+        lines = ["PRE-RUN START: [trusted : a/playbooks/x.yaml@master]", "", "TASK [x]"]
+        stamped = [
+            f"2026-11-22 09:42:24.100116 | {line}"
+            for line in [*lines, "Job: not-this", "node | Job: nor-this"]
+        ]
+        self.assertIsNone(self.outline(["\n".join(stamped).encode()])[2])
 
     def outline(self, chunks: list[bytes]) -> Any:
         outline = console_zuul.ZuulOutline()
@@ -186,7 +195,7 @@ class ZuulTests(ConsoleCase):
             for section, start, end in outline.cut(lines, lines.split()[1]):
                 section.count += end - start
         outline.close()
-        return [(s.title, s.first, s.count) for s in outline.sections], outline.status
+        return [(s.title, s.first, s.count) for s in outline.sections], outline.status, outline.job
 
     def test_jenkins_running_ansible_is_jenkins(self) -> None:
         lines = [

@@ -64,13 +64,16 @@ class UploadTestCase(SynchronousTestCase):
         self.assertEqual([one["size"] for one in data["files"]], [len(body) for body in kept.values()])
         return kept
 
+    def titled(self):
+        return self.result.data["title"], self.result.data["named"]
+
 
 class OneFileTests(UploadTestCase):
     def test_name_says_it(self):
         self.assertEqual(
             self.files(b"whatever", "testrepository.subunit"), {"testrepository.subunit": b"whatever"}
         )
-        self.assertEqual(self.result.data["title"], "testrepository.subunit")
+        self.assertEqual(self.titled(), ("testrepository.subunit", True))
 
     def test_kept_as_it_lies(self):
         packed = gzip.compress(STREAM)
@@ -78,7 +81,7 @@ class OneFileTests(UploadTestCase):
 
     def test_without_a_name(self):
         self.assertEqual(self.files(STREAM), {"upload.subunit": STREAM})
-        self.assertIsNone(self.result.data["title"])
+        self.assertEqual(self.titled(), (None, False))
 
     def test_unknown(self):
         self.assertEqual(self.files(b"hello", "notes.txt"), {})
@@ -190,14 +193,24 @@ class FormTests(UploadTestCase):
         )
         kept = self.files(body, boundary=BOUNDARY)
         self.assertEqual(kept, {"old/x.subunit": STREAM, "new/x.subunit": STREAM, "7.dstat.csv": DSTAT})
-        self.assertEqual(self.result.data["title"], "3 files")
+        self.assertEqual(self.titled(), ("old, new and 7", False))
         self.parse(body, "nightly", boundary=BOUNDARY)
-        self.assertEqual(self.result.data["title"], "nightly")
+        self.assertEqual(self.titled(), ("nightly", True))
+
+    def test_titled_by_what_is_shown(self):
+        """Nobody tells sites apart by how many files they have."""
+        sent = [("notes.txt", b"x"), ("logs/a.subunit", STREAM), ("b.csv", DSTAT)]
+        self.parse(form(*sent), boundary=BOUNDARY)
+        self.assertEqual(self.titled(), ("a.subunit and b.csv", False))
+        self.parse(form(*sent, ("c.subunit", STREAM), ("d.subunit", STREAM)), boundary=BOUNDARY)
+        self.assertEqual(self.titled(), ("a.subunit, b.csv and 2 more", False))
+        self.parse(form(sent[0], ("x.txt", b"x")), boundary=BOUNDARY)
+        self.assertEqual(self.titled(), ("notes.txt and x.txt", False))
 
     def test_one(self):
         kept = self.files(form(("my.tar", a_tar({"a/x.subunit": STREAM}))), boundary=BOUNDARY)
         self.assertEqual(kept, {"x.subunit": STREAM})
-        self.assertEqual(self.result.data["title"], "my")
+        self.assertEqual(self.titled(), ("my", False))
 
     def test_fields_are_no_files(self):
         kept = self.files(form((None, b"value"), ("a.subunit", STREAM), (None, b"x")), boundary=BOUNDARY)
