@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An S3 server in a process of its own, and a proxy in front of it that spoils what it brings.
 
-The server is moto's (Debian and PyPI have no MinIO, Garage or Ceph that runs without an installation): it
-keeps its objects in memory, so that a restart is the loss of all of them.
+The server is moto's: it keeps its objects in memory, so that a restart is the loss of all of them.
+tests/swift_server.py has one that people run.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ CREDENTIALS = Credentials(access_key="AKIATESTTESTTESTTEST", secret_key="a-secre
 
 class S3Server:
     """``start()`` returns when the bucket is there; ``kill()`` and ``stop()`` when the process is gone."""
+
+    credentials = CREDENTIALS
+    forgets = True
+    """Whether it is empty after ``kill`` and ``start``."""
 
     def __init__(self, base: Path, **environ: str) -> None:
         self.log = base / "s3.log"
