@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from twisted.trial.unittest import TestCase
 
+from stackviz_deployer.settings import MysqlServer
 from tests import mariadb
 from tests.daemon import Daemon
 from tests.redis_server import Redis
@@ -85,8 +86,10 @@ class Logs:
         self.server.server_close()
 
 
-class NodesTestCase(TestCase):
-    timeout = 240
+class SharedTestCase(TestCase):
+    """What nodes share: a Redis, a database, a directory."""
+
+    timeout = 300
     keeps = False
     """Whether Redis does through its restarts."""
 
@@ -98,29 +101,44 @@ class NodesTestCase(TestCase):
         self.redis = Redis(self.base / "redis", keeps=self.keeps)
         self.redis.start()
         self.addCleanup(self.redis.stop)
-        self.logs = Logs()
-        self.addCleanup(self.logs.stop)
         self.server = self.database()
         self.data = self.base / "data"
         self.data.mkdir()
-        self.nodes: dict[str, Daemon] = {}
 
-    def database(self) -> Any:
+    def database(self) -> MysqlServer:
         """An empty one of ``self.maria``."""
         self.maria = mariadb.shared()
         return self.maria.database()
 
     def configuration(self) -> dict[str, Any]:
+        """Of a node that asks nobody else."""
         server = self.server
         secret = quote(server.password, safe="")
         return {
             "zuuls": [],
             "gerrits": [],
             "workers": 1,
-            "scrapes": 2,
             "database": f"mysql://{server.user}:{secret}@{server.host}:{server.port}/{server.name}",
             "redis": self.redis.url,
             "blobs": {"path": str(self.data)},
+        }
+
+
+class NodesTestCase(SharedTestCase):
+    """Nodes whose jobs are those of ``Logs``."""
+
+    timeout = 240
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.logs = Logs()
+        self.addCleanup(self.logs.stop)
+        self.nodes: dict[str, Daemon] = {}
+
+    def configuration(self) -> dict[str, Any]:
+        return {
+            **super().configuration(),
+            "scrapes": 2,
             "resolve": {HOST: f"127.0.0.1:{self.logs.port}"},
             "private_networks": ["127.0.0.0/8"],
         }

@@ -104,6 +104,19 @@ class ClusterTestCase(RedisTestCase):
         await until(lambda: self.server.ask("HLEN", "stackviz:offered") == 0, "the empty hash")
         self.assertEqual(self.server.ask("XPENDING", "stackviz:queue", "workers")[0], 0)
 
+    async def working(self, node: Node) -> TaskId:
+        """A task that the node works on."""
+        await self.up(node)
+        task_id = TaskId((await self.submit(node)).task.id)
+        await until(lambda: node.runs(task_id))
+        return task_id
+
+    async def finished(self, node: Node, task_id: TaskId) -> None:
+        """The node ends what it works on, and that is everywhere as it should be."""
+        node.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+        await self.settled()
+
     async def up(self, *nodes: Node) -> None:
         await until(lambda: all(link.up for node in nodes for link in node.bus._links), "connections")
 
@@ -179,9 +192,7 @@ class WayTests(ClusterTestCase):
 class TakeOverTests(ClusterTestCase):
     async def test_of_a_node_that_died(self) -> None:
         first = self.node("first")
-        await self.up(first)
-        task_id = (await self.submit(first)).task.id
-        await until(lambda: first.runs(task_id))
+        task_id = await self.working(first)
         second = self.node("second")
         await self.up(second)
         await deferLater(reactor, 3 * QUICK.idle)  # not synchronisation: as long as it renews, nobody comes
@@ -189,9 +200,7 @@ class TakeOverTests(ClusterTestCase):
         first.die()
         await until(lambda: second.runs(task_id), "the take-over")
         self.assertEqual((self.store.tasks[task_id].owner, self.store.tasks[task_id].attempt), ("second", 2))
-        second.finish(task_id)
-        await until(lambda: self.state(task_id) is TaskState.FINISHED)
-        await self.settled()
+        await self.finished(second, task_id)
 
     async def test_who_was_cut_off_learns_it_and_stops(self) -> None:
         """It comes back, finds the task taken over and breaks off; its result would have been refused."""
@@ -215,9 +224,7 @@ class TakeOverTests(ClusterTestCase):
 
     async def test_left_by_a_stop_begins_at_once_elsewhere(self) -> None:
         first = self.node("first")
-        await self.up(first)
-        task_id = (await self.submit(first)).task.id
-        await until(lambda: first.runs(task_id))
+        task_id = await self.working(first)
         second = self.node("second")
         await self.up(second)
         await deferLater(reactor, 3 * QUICK.renew)  # not synchronisation: second may look for others' by now
@@ -225,16 +232,12 @@ class TakeOverTests(ClusterTestCase):
         await first.stop()
         await until(lambda: second.runs(task_id), "the next")
         self.assertLess(reactor.seconds() - begun_s, QUICK.idle)
-        second.finish(task_id)
-        await until(lambda: self.state(task_id) is TaskState.FINISHED)
-        await self.settled()
+        await self.finished(second, task_id)
 
     async def test_what_a_dead_node_finished_is_not_begun_again(self) -> None:
         """It was killed between the end in the database and its word to Redis."""
         first = self.node("first")
-        await self.up(first)
-        task_id = (await self.submit(first)).task.id
-        await until(lambda: first.runs(task_id))
+        task_id = await self.working(first)
         first.bus.settle = lambda _task: None  # type: ignore[method-assign]
         first.finish(task_id)
         await until(lambda: self.state(task_id) is TaskState.FINISHED)
@@ -299,9 +302,7 @@ class TroubleTests(ClusterTestCase):
 
     async def test_a_task_that_is_deleted_while_it_runs_is_let_go(self) -> None:
         node = self.node("node")
-        await self.up(node)
-        task_id = (await self.submit(node)).task.id
-        await until(lambda: node.runs(task_id))
+        task_id = await self.working(node)
         outcome = an_outcome(self.store.tasks[task_id])
         self.store.failing["finish"] = self.store.failing["fail"] = NotFoundError("there is no such task")
         node.pipeline.runs[task_id].callback(outcome)

@@ -90,12 +90,6 @@ class EntryTests(ClusterTestCase):
 
 
 class LeaseTests(ClusterTestCase):
-    async def working(self, node: Node) -> TaskId:
-        await self.up(node)
-        task_id = TaskId((await self.submit(node)).task.id)
-        await until(lambda: node.runs(task_id))
-        return task_id
-
     async def test_taken_by_a_node_that_dies_before_it_begins(self) -> None:
         """Whoever works on the task goes on, has it again when it can, and works on it once."""
         node = self.node("node", scrapes=2)
@@ -112,9 +106,7 @@ class LeaseTests(ClusterTestCase):
         self.assertFalse(work.called)
         self.assertEqual(node.queue.health()["running"], 1)
         self.assertEqual((self.store.tasks[task_id].owner, self.store.tasks[task_id].attempt), ("node", 1))
-        node.finish(task_id)
-        await until(lambda: self.state(task_id) is TaskState.FINISHED)
-        await self.settled()
+        await self.finished(node, task_id)
 
     async def test_begun_too_late(self) -> None:
         """A node is stopped between lease and start for so long that another has begun: that one keeps it."""
@@ -130,9 +122,7 @@ class LeaseTests(ClusterTestCase):
         await deferLater(reactor, 3 * QUICK.renew)  # not synchronisation: time to do harm
         self.assertFalse(late.runs(task_id))
         self.assertEqual((self.store.tasks[task_id].owner, self.store.tasks[task_id].attempt), ("other", 1))
-        other.finish(task_id)
-        await until(lambda: self.state(task_id) is TaskState.FINISHED)
-        await self.settled()
+        await self.finished(other, task_id)
 
     async def test_begun_late_but_renewed(self) -> None:
         """The database was away for longer than a lease: who has the task begins it."""
@@ -173,9 +163,7 @@ class StopTests(ClusterTestCase):
         await stopped
         await until(lambda: other.runs(task_id), "the next")
         self.assertEqual([(one.id, one.attempt, one.owner) for one in released], [(task_id, 1, "node")])
-        other.finish(task_id)
-        await until(lambda: self.state(task_id) is TaskState.FINISHED)
-        await self.settled()
+        await self.finished(other, task_id)
 
 
 class EndTests(ClusterTestCase):

@@ -13,12 +13,10 @@ from signal import SIGINT, SIGKILL, SIGTERM
 from typing import Any
 
 import yaml
-from twisted.trial.unittest import TestCase
 
-from tests import mariadb
-from tests.cluster.test_shared_store import SAMPLE, url_of
+from tests.cluster.nodes import SharedTestCase
+from tests.cluster.test_shared_store import SAMPLE
 from tests.daemon import Daemon
-from tests.redis_server import Redis
 from tests.s3_server import BUCKET, S3Server
 from tests.test_admin import TOKEN
 from tests.test_operation import TWISTD
@@ -119,23 +117,10 @@ class Source:
             return found
 
 
-class MovingCase(TestCase):
-    timeout = 300
-
+class MovingCase(SharedTestCase):
     def setUp(self) -> None:
-        self.base = Path(self.mktemp()).absolute()
-        self.redis = Redis(self.base / "redis")
-        self.redis.start()
-        self.addCleanup(self.redis.stop)
-        self.server = mariadb.shared().database()
-        self.data = self.base / "data"
-        self.data.mkdir()
-        self.shared: dict[str, Any] = {
-            **ALONE,
-            "database": url_of(self.server),
-            "redis": self.redis.url,
-            "blobs": {"path": str(self.data)},
-        }
+        super().setUp()
+        self.shared = {**self.configuration(), **ALONE}
 
     def move(self, state: Path, *killed: object, **config: Any) -> tuple[int, str]:
         """Status and what it says."""
@@ -164,11 +149,11 @@ class MovingCase(TestCase):
         return daemon
 
     def rows(self, *tables: str) -> dict[str, int]:
-        with mariadb.shared().root(self.server.name) as root:
+        with self.maria.root(self.server.name) as root:
             return {one: root.execute(f"SELECT COUNT(*) FROM {one}")[0][0] for one in tables or TABLES}
 
     def target(self, sql: str) -> list[tuple]:
-        with mariadb.shared().root(self.server.name) as root:
+        with self.maria.root(self.server.name) as root:
             return root.execute(sql)
 
 
@@ -203,7 +188,7 @@ class MovingTests(MovingCase):
         super().setUp()
         cls = type(self)
         if not hasattr(cls, "kept"):  # made once: nothing may change it
-            cls.kept = Source(self.base / "source")
+            cls.kept = Source(Path(self.mktemp()).absolute())
             cls.kept_rows = {one: cls.kept.ask(f"SELECT COUNT(*) FROM {one}")[0][0] for one in TABLES}
         self.source = cls.kept
         self.state = self.base / "state"

@@ -1,50 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole daemons over one MariaDB, one Redis and one directory of data."""
 
-from pathlib import Path
 from urllib.parse import quote
 
-from twisted.trial.unittest import TestCase
-
-from stackviz_deployer.settings import MysqlServer
-from tests import mariadb
+from tests.cluster.nodes import SharedTestCase
 from tests.daemon import Daemon
-from tests.redis_server import Redis
 
 SAMPLE = "sample:gate-tempest-dsvm-full/"
 
 
-def url_of(server: MysqlServer) -> str:
-    return (
-        f"mysql://{server.user}:{quote(server.password, safe='')}@{server.host}:{server.port}/{server.name}"
-    )
-
-
-class SharedStoreTests(TestCase):
-    timeout = 300
-
-    def setUp(self) -> None:
-        self.base = Path(self.mktemp()).absolute()
-        self.redis = Redis(self.base / "redis")
-        self.redis.start()
-        self.addCleanup(self.redis.stop)
-        self.server = mariadb.shared().database()
-        self.data = self.base / "data"
-        self.data.mkdir()
-
-    def node(self, name: str, **config) -> Daemon:
-        daemon = Daemon(
-            self.base / name,
-            {
-                "zuuls": [],
-                "gerrits": [],
-                "workers": 1,
-                "database": url_of(self.server),
-                "redis": self.redis.url,
-                "blobs": {"path": str(self.data)},
-                **config,
-            },
-        )
+class SharedStoreTests(SharedTestCase):
+    def node(self, name: str) -> Daemon:
+        daemon = Daemon(self.base / name, self.configuration())
         self.addCleanup(daemon.kill)
         return daemon
 

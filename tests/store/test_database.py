@@ -178,6 +178,17 @@ class DatabaseTests(StoreTestCase):
         db.startService()
         self.assertEqual(await db.read(numbers), [1])
 
+    async def says(self, script: str, text: str) -> None:
+        """A process that runs ``script`` over the file prints this, and nothing went wrong."""
+        ran = await deferToThread(
+            subprocess.run,
+            [sys.executable, "-c", script, str(self.path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual((ran.stdout, ran.stderr, ran.returncode), (text, "", 0))
+
     async def test_before_the_reactor_runs(self) -> None:
         """Started by twistd before reactor.run(): what is asked then is answered when it runs."""
         script = (
@@ -192,14 +203,7 @@ class DatabaseTests(StoreTestCase):
             "d.addCallback(lambda c: print(c['queued'])).addBoth(lambda _: reactor.stop())\n"
             "reactor.run()\n"
         )
-        ran = await deferToThread(
-            subprocess.run,
-            [sys.executable, "-c", script, str(self.path)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        self.assertEqual((ran.stdout, ran.stderr, ran.returncode), ("0\n", "", 0))
+        await self.says(script, "0\n")
 
     async def test_stop_before_the_reactor_runs(self) -> None:
         script = (
@@ -212,14 +216,7 @@ class DatabaseTests(StoreTestCase):
             "    s.startService(); d = s.stopService(); print(d.called)\n"
             "reactor.callWhenRunning(reactor.stop); reactor.run()\n"
         )
-        ran = await deferToThread(
-            subprocess.run,
-            [sys.executable, "-c", script, str(self.path)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        self.assertEqual((ran.stdout, ran.stderr, ran.returncode), ("True\nTrue\n", "", 0))
+        await self.says(script, "True\nTrue\n")
 
     async def test_settings(self) -> None:
         db = self.numbers()

@@ -6,6 +6,8 @@ import os
 import resource
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
@@ -51,6 +53,19 @@ def write_certificate(folder: Path, number: int) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
+@contextmanager
+def trusting(port: int) -> Iterator[ssl.SSLSocket]:
+    """A connection that asks for no certificate in particular."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        yield connection
+
+
 class TLSTests(SocketCase):
     def setUp(self) -> None:
         super().setUp()
@@ -68,13 +83,7 @@ class TLSTests(SocketCase):
 
     def ask(self, sent: bytes = GET) -> tuple[bytes, bytes]:
         """The server's certificate, and its answer."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        with (
-            socket.create_connection(("127.0.0.1", self.tls), timeout=60) as plain,
-            context.wrap_socket(plain, server_hostname="localhost") as client,
-        ):
+        with trusting(self.tls) as client:
             shown = client.getpeercert(binary_form=True)
             client.sendall(sent)
             got = b""
@@ -103,13 +112,7 @@ class TLSTests(SocketCase):
         ]
 
         def talk() -> list[list[tuple[int, dict[str, str], bytes]]]:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            with (
-                socket.create_connection(("127.0.0.1", self.tls), timeout=60) as plain,
-                context.wrap_socket(plain) as connection,
-            ):
+            with trusting(self.tls) as connection:
                 client = Client(connection)
                 return [[client.ask(ask) for ask in asks] for _ in range(3)]
 
@@ -129,13 +132,7 @@ class TLSTests(SocketCase):
         last = b"GET /go/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
         def talk() -> None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            with (
-                socket.create_connection(("127.0.0.1", self.tls), timeout=60) as plain,
-                context.wrap_socket(plain) as connection,
-            ):
+            with trusting(self.tls) as connection:
                 client = Client(connection)
                 client.ask(page)
                 client.ask(last)
