@@ -122,7 +122,7 @@ class RedisBus(Service):
         """Whether nothing more is taken."""
         self._look_s = 0.0
         """When to look again for tasks of nodes that are gone."""
-        self._comparison = Comparison(store, self._stream)
+        self._comparison = Comparison(store, self._stream, self._clock, sure_s=self._times.idle)
         self._queued = 0
         self._soon: IDelayedCall | None = None
         """The comparison after a new connection."""
@@ -186,12 +186,12 @@ class RedisBus(Service):
         self._queued += 1
         self._quietly(self._stream.offer(self._main, [task.id]), f"offering {task.id}")
 
-    async def take(self) -> Task:
+    async def take(self, waits: Callable[[], None]) -> Task:
         """See interfaces.Bus."""
         try:
             while True:
                 if self._in_hand is None:
-                    self._in_hand = await self._next()
+                    self._in_hand = await self._next(waits)
                 begun = await self._background.observe(self._begin(self._in_hand), "beginning a task")
                 if begun is not None:
                     return begun
@@ -235,10 +235,11 @@ class RedisBus(Service):
         except (NotFoundError, StoreError) as error:
             log.debug("nothing is told of {task}: {error}", task=task_id, error=error)
 
-    async def _next(self) -> _InHand:
+    async def _next(self, waits: Callable[[], None]) -> _InHand:
         """A task that is this node's to begin.  Raises StoreError while results could not be stored."""
         while True:
             self._writable()  # what could not be stored is for another node
+            waits()
             await self._taker.wait()
             asked_s = self._clock.seconds()
             try:

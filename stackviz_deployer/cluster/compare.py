@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from stackviz_deployer.cluster.link import Link
@@ -21,15 +22,20 @@ COMPARED = 1000
 class Comparison:
     """One node's look at both, again and again."""
 
-    def __init__(self, store: SharedTaskStore, stream: TaskStream) -> None:
+    def __init__(
+        self, store: SharedTaskStore, stream: TaskStream, clock: IReactorTime, *, sure_s: float
+    ) -> None:
+        """``sure_s``: of whose work nothing was said for so long, nobody works on it."""
         self._store = store
         self._stream = stream
-        self._suspects: frozenset[TaskId] = frozenset()
-        """Pending tasks that nobody said to work on, at the last look."""
+        self._clock = clock
+        self._sure_s = sure_s
+        self._suspects: dict[TaskId, float] = {}
+        """Pending tasks that nobody said to work on at the last look, and since when."""
 
     def begin_anew(self) -> None:
         """Those that work on something could not say so."""
-        self._suspects = frozenset()
+        self._suspects = {}
 
     async def offer_all(self, link: Link, held: Collection[TaskId]) -> None:
         """``held``: what this node works on.  Raises AwayError, RefusedError, StoreError."""
@@ -37,9 +43,12 @@ class Comparison:
         queued = [task_id for task_id, state in waiting if state is TaskState.QUEUED]
         pending = [task_id for task_id, state in waiting if state is TaskState.PENDING]
         leased = await self._stream.leased(link, pending)
+        now_s = self._clock.seconds()
         suspects = frozenset(pending).difference(leased, held)
-        # those that work on a task say so more often than this looks: twice is no accident
-        forgotten = [task_id for task_id in pending if task_id in suspects & self._suspects]
-        self._suspects = suspects
+        # who works on a task may be about to find its way back to Redis, to say so
+        self._suspects = {task_id: self._suspects.get(task_id, now_s) for task_id in suspects}
+        forgotten = [
+            task_id for task_id in pending if now_s - self._suspects.get(task_id, now_s) >= self._sure_s
+        ]
         if new := await self._stream.offer(link, [*forgotten, *queued]):
             log.info("{count} tasks of the database were not in Redis; they are now", count=new)

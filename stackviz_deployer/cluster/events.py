@@ -52,7 +52,7 @@ class Events:
         self._left = left
         self._audiences: list[Audience] = []
         self._known: dict[TaskId, Task] = {}
-        """Pending tasks of interest, as they were last read: what progress is told of."""
+        """Pending tasks of interest, as they were last read, with what was told of their progress since."""
         self._asking: dict[TaskId, bool] = {}
         """Tasks that are being read; whether they have to be once more."""
         self._unread: set[TaskId] = set()
@@ -68,6 +68,8 @@ class Events:
 
     def tell(self, task: Task, link: Link) -> None:
         """Tell the audiences here at once, and those of the other nodes."""
+        if task.state.working and task.progress is not None:
+            self._known[task.id] = task
         self._deliver(task)
         if link.up:
             self._spawn(self._publish(task, link), f"telling the other nodes of {task.id}")
@@ -91,12 +93,14 @@ class Events:
 
     async def progress(self, task_id: TaskId, link: Link) -> Progress | None:
         """What was last told of a task's progress, by whichever node."""
-        if not link.up:
-            return None
         try:
-            return _progress(json.loads(await link.call("GET", self._keys.progress(task_id)) or "null"))
-        except (LinkError, ValueError):
-            return None
+            told = await link.call("GET", self._keys.progress(task_id)) if link.up else None
+            if told is not None:
+                return _progress(json.loads(told))
+        except (LinkError, ValueError) as error:
+            log.debug("no progress of {task} is known: {error}", task=task_id, error=error)
+        known = self._known.get(task_id)
+        return None if known is None else known.progress
 
     # from other nodes
 
@@ -131,7 +135,8 @@ class Events:
             return
         known, progress = self._known.get(task_id), _progress(facts.get("progress"))
         if progress is not None and known is not None and known.attempt == facts["attempt"]:
-            self._deliver(evolve(known, progress=progress))
+            self._known[task_id] = evolve(known, progress=progress)
+            self._deliver(self._known[task_id])
         else:
             self.refresh([task_id])
 
@@ -166,6 +171,9 @@ class Events:
                     return
                 if task.state.working:
                     self._known = {one: self._known[one] for one in self._known.keys() & self.interests()}
+                    known = self._known.get(task_id)
+                    if known is not None and (known.state, known.attempt) == (task.state, task.attempt):
+                        task = evolve(task, progress=known.progress)  # which the database does not have
                     self._known[task_id] = task
                 else:
                     self._known.pop(task_id, None)

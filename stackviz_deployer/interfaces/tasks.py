@@ -135,10 +135,11 @@ class Bus(Protocol):
     def offer(self, task: Task) -> None:
         """A new task waits for somebody who has room for it."""
 
-    async def take(self) -> Task:
+    async def take(self, waits: Callable[[], None]) -> Task:
         """Wait for a task to work on: pending now, begun on behalf of this node; or ended by that.
 
-        One at a time is asked for.  Raises StoreError; asked again, it goes on.
+        One at a time is asked for.  Raises StoreError; asked again, it goes on.  ``waits`` is called
+        when nothing fails (any more) and there is but no task, which may be for long.
         """
 
     def tell(self, task: Task) -> None:

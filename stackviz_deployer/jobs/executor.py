@@ -36,6 +36,7 @@ RECORD_TRIES = 4
 GRACE_S = 5.0
 """At stop: for running tasks to finish by themselves."""
 
+CLAIMING = "claiming tasks"
 END_S = 5.0
 """At stop: for cancelled tasks to clean up behind them."""
 
@@ -153,7 +154,7 @@ class Executor(Service):
         while self.running:
             await self._slots.acquire()
             try:
-                task = await self._stubborn.ask("claiming tasks", self._bus.take)
+                task = await self._stubborn.ask(CLAIMING, partial(self._bus.take, self._well))
             except BaseException:
                 self._slots.release()
                 raise
@@ -162,6 +163,10 @@ class Executor(Service):
             else:
                 self._slots.release()
                 self._end(task, task)
+
+    def _well(self) -> None:
+        # until there is a task it would be said to fail, and a balancer would bring this node none
+        self._stubborn.well(CLAIMING)
 
     def _begin(self, task: Task) -> None:
         running = self._running[task.id] = _Running(task)

@@ -41,7 +41,7 @@ class LocalBus:
         self._queued += 1
         self._ring()
 
-    async def take(self) -> Task:
+    async def take(self, waits: Callable[[], None]) -> Task:
         """See interfaces.Bus."""
         if not self._recovered:
             if left := await self._store.requeue():
@@ -58,6 +58,7 @@ class LocalBus:
             if task is not None:
                 self._rung = True  # there may be more
                 return task
+            waits()
 
     async def _claim(self) -> Task | None:
         self._claiming = True

@@ -32,6 +32,10 @@ class Stubborn:
         """What fails at the moment, and how: sentences."""
         return [f"{what} fails: {why}" for what, why in self._trouble.items()]
 
+    def well(self, what: str) -> None:
+        """What is being asked may take its time, but it fails no more."""
+        self._trouble.pop(what, None)
+
     async def ask(self, what: str, ask: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
         """What the store answers, asked again with growing pauses while it fails.
 

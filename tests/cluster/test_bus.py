@@ -326,6 +326,18 @@ class TroubleTests(ClusterTestCase):
         self.assertEqual(self.store.tasks[task_id].attempt, 1)
         self.flushLoggedErrors(StoreError)
 
+    async def test_all_is_well_again_without_a_task(self) -> None:
+        """A balancer that keeps away from nodes that are not ready would never bring the next one."""
+        node, other = self.node("node"), self.node("other", works=False)
+        await self.up(node, other)
+        self.store.failing["begin"] = StoreError("gone")
+        submitted = await self.submit(other)
+        await until(lambda: "gone" in " ".join(node.queue.health()["reasons"]))
+        await other.queue.cancel(submitted.task.id, submitted.cancel_key or "")
+        self.store.failing.clear()
+        await until(lambda: node.queue.health()["reasons"] == [], "the end of the trouble")
+        self.flushLoggedErrors(StoreError)
+
     async def test_forgotten_tasks_are_found(self) -> None:
         """Queued, or pending of a node that nobody knows: both are in the database alone."""
         from stackviz_deployer.model import Job
@@ -349,6 +361,27 @@ class TroubleTests(ClusterTestCase):
         await until(lambda: not web.bus._ear.up)
         worker.finish(task_id)
         await until(lambda: seen and seen[-1].state is TaskState.FINISHED, "the end")
+
+    async def test_without_redis_no_page_goes_back(self) -> None:
+        """What was told of progress before is what is told of it until more comes."""
+        web, worker = self.node("web", works=False), self.node("worker")
+        await self.up(web, worker)
+        task_id = (await self.submit(web)).task.id
+        seen: dict[Node, list[Any]] = {web: [], worker: []}
+        for node, told in seen.items():
+            node.queue.watch(task_id, told.append)
+        await until(lambda: worker.runs(task_id))
+        await until(lambda: seen[web] and seen[web][-1].state is TaskState.PENDING)
+        progress = Progress(stage="parsing", done=1, total=3)
+        worker.pipeline.reports[task_id](progress)
+        await until(lambda: seen[web][-1].progress == progress, "the progress")
+        self.server.kill()
+        for node, told in seen.items():
+            await until(lambda node=node: not node.bus._ear.up and not node.bus._main.up)
+            told.clear()
+            await until(lambda told=told: len(told) > 1, "what the database says")
+            self.assertEqual({task.progress for task in told}, {progress})
+            self.assertEqual((await node.queue.get(task_id)).progress, progress)
 
     async def test_strange_entries_are_removed(self) -> None:
         node = self.node("node")

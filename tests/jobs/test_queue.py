@@ -470,6 +470,26 @@ class StoreTroubleTests(QueueTestCase):
         self.assertEqual(self.state(second), TaskState.FINISHED)
         self.assertEqual(len(self.flushLoggedErrors(StoreError)), 2)
 
+    def test_all_is_well_again_without_a_task(self):
+        """Who asks whether the node is ready would keep the next task away from it."""
+        full = [False]
+
+        def writable():
+            if full[0]:
+                raise StoreError("/var/lib/x: only 5 bytes are left on the disk; make room", reason="full")
+
+        self.queue = self.build(scrapes=1, writable=writable)
+        self.start()
+        first, second = self.submit(1), self.submit(2)
+        full[0] = True
+        self.finish(first)
+        self.successResultOf(self.ask(self.queue.cancel(second.task.id, second.cancel_key)))
+        full[0] = False
+        self.assertEqual(len(self.queue.health()["reasons"]), 1)
+        self.clock.advance(RETRY_S[0])
+        self.assertEqual(self.queue.health()["reasons"], [])
+        self.flushLoggedErrors(StoreError)
+
     def test_a_defect_that_stops_the_queue_is_seen(self):
         self.start()
         self.store.failing["claim"] = RuntimeError("a bug")
