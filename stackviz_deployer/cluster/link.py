@@ -209,7 +209,11 @@ class Link(Service):
             answer: Deferred[Any] = protocol.execute_command(*command)
             return await answer.addTimeout(limit_s, self._clock, onTimeoutCancel=late)
         except txredisapi.ResponseError as error:
-            raise RefusedError(str(error).strip()) from error
+            words = str(error).strip()
+            if words.startswith("READONLY"):  # another has taken its place, and maybe its name
+                protocol.transport.abortConnection()
+                raise AwayError(f"{self._server} is a replica: {words}") from error
+            raise RefusedError(words) from error
         except txredisapi.RedisError as error:
             raise AwayError(f"{self._server.where}: {_words(protocol.why or error)}") from error
 

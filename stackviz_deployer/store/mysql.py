@@ -38,6 +38,7 @@ from stackviz_deployer.store.mysql_errors import (
 )
 from stackviz_deployer.store.mysql_migrate import lock_name, migrate, version
 from stackviz_deployer.store.mysql_pool import (
+    IDLE_S,
     LOCK_S,
     STATEMENT_S,
     THREADS,
@@ -81,12 +82,14 @@ class MysqlDatabase(Service):
         stop_s: float = 10.0,
         lock_s: int = LOCK_S,
         statement_s: float = STATEMENT_S,
+        idle_s: int = IDLE_S,
         opened: Callable[[Cursor], None] = lambda _: None,
     ) -> None:
         """``reactor``: IReactorCore, IReactorThreads and IReactorTime; ``migrations``: None = the package's.
 
         ``lock_s``: how long a statement waits for rows that another has, ``statement_s``: how long it
-        may take at all; ``stop_s``: how long stopping waits before it cuts connections.
+        may take at all, ``idle_s``: how long a transaction may ask nothing; ``stop_s``: how long
+        stopping waits before it cuts connections.
         ``opened`` may read in the database of our form, before anybody else does.
         """
         self._server = server
@@ -95,6 +98,7 @@ class MysqlDatabase(Service):
         self._stop_s = stop_s
         self._lock_s = lock_s
         self._statement_s = statement_s
+        self._idle_s = idle_s
         self._opened = opened
         self._calls = InFlight()
         self._pools: dict[str, MysqlPool] = {}
@@ -117,7 +121,13 @@ class MysqlDatabase(Service):
         down = Reachable()
         self._pools = {
             kind: MysqlPool(
-                kind, options, down, self._reactor, lock_s=self._lock_s, statement_s=self._statement_s
+                kind,
+                options,
+                down,
+                self._reactor,
+                lock_s=self._lock_s,
+                statement_s=self._statement_s,
+                idle_s=self._idle_s,
             )
             for kind in THREADS
         }

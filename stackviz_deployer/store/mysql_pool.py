@@ -31,6 +31,11 @@ ANSWER_S = 20
 """For which a thread waits for the server's next bytes; then the connection is given up."""
 STATEMENT_S = 10
 LOCK_S = 5
+IDLE_S = 15
+"""For which a transaction of ours may ask nothing; then the server ends it, and others get at its rows.
+
+So long they wait for those of a node that is suspended, or lost its power: TCP alone would tell in hours.
+"""
 DOWN_S = 1.0
 """For which nobody tries to connect after somebody could not: who waits is told at once."""
 
@@ -156,13 +161,16 @@ class MysqlPool(adbapi.ConnectionPool):
         *,
         lock_s: int,
         statement_s: float,
+        idle_s: int,
     ) -> None:
         super().__init__(
             "pymysql",
             **options,
             cp_min=1,
             cp_max=THREADS[kind],
-            cp_openfun=lambda connection: set_up(connection, kind, lock_s=lock_s, statement_s=statement_s),
+            cp_openfun=lambda connection: set_up(
+                connection, kind, lock_s=lock_s, statement_s=statement_s, idle_s=idle_s
+            ),
             cp_reactor=reactor,
             cp_name=f"mysql-{kind}",
         )
@@ -204,18 +212,19 @@ def connect_options(server: MysqlServer) -> dict[str, Any]:
     return options
 
 
-def set_up(connection: Any, kind: str, *, lock_s: int, statement_s: float) -> None:
+def set_up(connection: Any, kind: str, *, lock_s: int, statement_s: float, idle_s: int = IDLE_S) -> None:
     """What a server, or another program's defaults, must not decide for us."""
     with closing(connection.cursor()) as cursor:
         cursor.execute("SELECT VERSION(), @@max_allowed_packet")
         version, connection.largest_statement = cursor.fetchone()
-        limit = (
-            f"max_statement_time = {statement_s:f}"
-            if "MariaDB" in version
-            else f"max_execution_time = {int(statement_s * 1000):d}"
-        )
+        if "MariaDB" in version:
+            limits = f"max_statement_time = {statement_s:f}, idle_transaction_timeout = {idle_s:d}"
+        else:
+            limits = f"max_execution_time = {int(statement_s * 1000):d}"
+            if kind == "write":  # it knows no limit of transactions alone
+                limits += f", wait_timeout = {idle_s:d}"
         cursor.execute(
             f"SET SESSION sql_mode = '{_SQL_MODE}', time_zone = '+00:00',"
-            f" innodb_lock_wait_timeout = {lock_s:d}, {limit}"
+            f" innodb_lock_wait_timeout = {lock_s:d}, {limits}"
         )
         cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {_ISOLATION[kind]}")

@@ -31,7 +31,7 @@ class Node:
         self.kept = Kept()
         self.pipeline = FakePipeline()
         self.bus = RedisBus(
-            case.server.server,
+            case.address,
             reactor,
             store=case.store,
             copies=self.kept,
@@ -87,6 +87,7 @@ class ClusterTestCase(RedisTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.server = self.redis()
+        self.address = self.server.server
         self.store = MemoryTaskStore(reactor)
 
     def node(self, name: str, **options: Any) -> Node:

@@ -337,6 +337,39 @@ class LostTests(MysqlTestCase):
             self.assertTrue(theirs)
 
 
+class SilentTests(MysqlTestCase):
+    """A node that holds rows and says nothing any more: it is suspended, or its machine lost its power."""
+
+    async def test_others_go_on(self) -> None:
+        """The server ends its transaction; when it wakes up it begins that anew."""
+        silent, other = self.node(idle_s=1), SqlTaskStore(self.node(lock_s=1), Ticks())
+        holds, wakes = threading.Event(), threading.Event()
+        tries = []
+
+        def create(txn):
+            tries.append(1)
+            txn.execute("SELECT value FROM marks WHERE name = 'create' FOR UPDATE")
+            holds.set()
+            wakes.wait(30)
+            add(txn, "x")
+
+        silently = Deferred.fromCoroutine(silent.write(create))
+        self.addCleanup(wakes.set)
+        await deferToThread(holds.wait, 10)
+        began_s = time.monotonic()
+        while time.monotonic() - began_s < 10:
+            try:
+                await other.create(a_job(), cancel_hash="0", force=False, queue_limit=5)
+            except StoreError:
+                continue
+            break
+        else:
+            self.fail("nobody can create a task")
+        wakes.set()
+        await silently
+        self.assertEqual((len(tries), await silent.read(names)), (2, {"x"}))
+
+
 class AgesTests(MysqlTestCase):
     DAY_MS = 86_400_000
 
