@@ -74,7 +74,12 @@ let listening = false;
 /** Keys that are pressed at what is in sight, while what they do is still loaded. @type {KeyboardEvent[]} */
 const early = [];
 /** @param {KeyboardEvent} event */
-const keep = (event) => void (view && early.push(event));
+const keep = (event) => {
+  if (!view || event.defaultPrevented) return;
+  // Some browsers have a search of their own behind this key.
+  if (event.key === "/" && event.target instanceof Element && !event.target.matches("input, select")) event.preventDefault();
+  early.push(event);
+};
 document.addEventListener("keydown", keep);
 
 /** To keys, once there is something that they could be for. */

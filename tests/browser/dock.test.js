@@ -174,6 +174,8 @@ test("on a phone a finding's details come to it, and the focus goes back to it",
   const page = await openSite(sample, PHONE);
   const link = page.locator(".cause .test-link").first();
   await link.scrollIntoViewIfNeeded();
+  // High enough for a sheet below it.
+  await link.evaluate((element) => scrollBy(0, element.getBoundingClientRect().top - 100));
   const before_px = await page.evaluate(() => scrollY);
   await link.tap();
   await told(page, "test_detach_floating_ips", 1);
@@ -183,6 +185,24 @@ test("on a phone a finding's details come to it, and the focus goes back to it",
   await page.locator("#details").waitFor({ state: "hidden" });
   assert.ok(await link.evaluate((element) => element === document.activeElement));
   assert.ok((await page.evaluate(() => document.documentElement.scrollHeight - (document.querySelector("main")?.getBoundingClientRect().bottom ?? 0) - scrollY)) < 10, "nothing makes the page longer than what is on it");
+});
+
+test("on a phone what was tapped low on the screen stays in sight above the sheet", limits, async () => {
+  for (const list of [".cause .test-link", "#tests tbody button"]) {
+    const page = await openSite(sample, { ...PHONE, viewport: { width: 390, height: 844 } });
+    const link = page.locator(list).nth(1);
+    await link.evaluate((element) => scrollBy(0, element.getBoundingClientRect().bottom - innerHeight + 20));
+    const name = (await link.locator(".test-name").textContent()) ?? "";
+    await link.tap();
+    await told(page, name, 1);
+    const row = page.locator(list).filter({ hasText: name }).first();
+    await page.waitForFunction(([rows, words]) => {
+      const found = [...document.querySelectorAll(rows)].find((one) => one.textContent?.includes(words));
+      const { top, bottom } = found?.getBoundingClientRect() ?? { top: -1, bottom: 0 };
+      return top >= 0 && bottom <= (document.querySelector("#details")?.getBoundingClientRect().top ?? 0);
+    }, [list, name]);
+    assert.ok(await inSight(row), `${name} is in sight`);
+  }
 });
 
 for (const [name, options] of /** @type {const} */ ([["on a laptop", { reducedMotion: "reduce" }], ["on a phone", PHONE]])) {

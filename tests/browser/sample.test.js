@@ -135,6 +135,34 @@ test("by keys alone: failures, filter, table", { skip, timeout: 60000 }, async (
   await page.keyboard.press("Escape");
 });
 
+test("what follows the key of the filter is the filter's text, also before the keys are known", { skip, timeout: 60000 }, async () => {
+  const { tests } = await truth();
+  const { page } = await open();
+  /** @type {(value?: unknown) => void} */
+  let release = () => {};
+  const pressed = new Promise((resolve) => {
+    release = resolve;
+  });
+  await page.route("**/js/views/keys.js", (route) => pressed.then(() => route.continue()));
+  await page.goto(site);
+  await page.locator(".plot").waitFor();
+  await page.evaluate(() => {
+    addEventListener("keydown", (event) => document.body.setAttribute("data-taken", String(event.defaultPrevented)), { once: true });
+  });
+  await page.keyboard.press("/");
+  assert.equal(await page.locator("body").getAttribute("data-taken"), "true", "nor does it open the browser's own search");
+  await page.keyboard.type("np0d-");
+  for (let n = 0; n < 5; n += 1) await page.keyboard.press("Backspace");
+  await page.keyboard.type("ports");
+  release();
+  const hits = tests.filter((/** @type {{name: string}} */ one) => one.name.toLowerCase().includes("ports")).length;
+  await page.locator("#tests").getByText(`${hits} of `).waitFor();
+  assert.equal(await page.getByRole("searchbox", { name: "Filter tests" }).inputValue(), "ports");
+  assert.ok(!page.url().includes("test="), "no letter of it was a key");
+  await page.keyboard.type("x");
+  assert.equal(await page.getByRole("searchbox", { name: "Filter tests" }).inputValue(), "portsx");
+});
+
 test("on a narrow and dark screen nothing sticks out", { skip, timeout: 60000 }, async () => {
   const { page } = await open({ viewport: { width: 360, height: 740 }, colorScheme: "dark", hasTouch: true });
   for (const address of [`${daemon.url}/`, `${daemon.url}/?q=sample`, site]) {

@@ -18,6 +18,8 @@ const ABOVE_PX = 60;
 export function makeDock(laneBox) {
   const element = h("section", { class: `${C.section} details`, id: "details", tabindex: "-1", hidden: true });
   const size = h("button", { type: "button", class: C.buttonQuiet, onclick: () => setSteps(TALL, stepsOf(TALL) ? 0 : 1) });
+  /** Where on the page it was tapped: a sheet may open over that. @type {{top: number, bottom: number}|null} */
+  let tapped = null;
   /** What had the focus before the details got it. @type {HTMLElement|null} */
   let opener = null;
 
@@ -44,6 +46,11 @@ export function makeDock(laneBox) {
     turn,
     isWide,
     focus,
+    /** The next look is for this one, which may be made anew until then. @param {HTMLElement} row */
+    tap: (row) => {
+      const { top, bottom } = row.getBoundingClientRect();
+      tapped = { top: top + scrollY, bottom: bottom + scrollY };
+    },
     /** @param {HTMLElement} otherwise gets the focus when nothing had it before */
     leave(otherwise) {
       if (element.contains(document.activeElement)) (opener?.isConnected ? opener : otherwise).focus({ preventScroll: true });
@@ -64,6 +71,8 @@ export function makeDock(laneBox) {
       else if (timeline && near && lane.bottom + BELOW_PX > pane.top && lane.top < pane.bottom) by = lane.bottom + BELOW_PX - pane.top;
       else if (pane.top < 0) by = pane.top - BELOW_PX;
       else if (pane.bottom > innerHeight) by = pane.bottom - innerHeight;
+      if (!isWide() && tapped && tapped.bottom - scrollY + BELOW_PX > pane.top) by = Math.min(tapped.bottom - scrollY + BELOW_PX - pane.top, tapped.top - scrollY - ABOVE_PX);
+      tapped = null;
       if (by) scrollBy({ top: by, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth" });
     },
   };

@@ -21,7 +21,7 @@ const MORE_TESTS = 200;
 const SLOWEST = 10;
 
 /**
- * @param {{tests: TestSet, stats: StatsJson|null, zone: () => import("../lib/format.js").Zone, onSelect: (test: number) => void,
+ * @param {{tests: TestSet, stats: StatsJson|null, zone: () => import("../lib/format.js").Zone, onSelect: (test: number, link: HTMLElement) => void,
  *   linkOf: (test: number) => string, sharedLinkOf: (test: number) => string, markdownOf: (tests: readonly number[], text: string) => string}} options
  */
 export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkOf, markdownOf }) {
@@ -127,18 +127,19 @@ export function makeFailures({ tests, stats, zone, onSelect, linkOf, sharedLinkO
   /** @param {number} i @param {string} when */
   function testLink(i, when) {
     const name = tests.names[i];
-    return h(
+    const link = h(
       "a",
       { class: C.testLink, href: linkOf(i), title: visible(name.slice(0, 1000)), onclick: (/** @type {MouseEvent} */ event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();
-        onSelect(i);
+        onSelect(i, link);
       } },
       kindIcon(TEST_STATUS[tests.status[i]].kind),
       h("span", { class: C.visuallyHidden }, TEST_STATUS[tests.status[i]].label),
       h("span", { class: C.testHead }, h("span", { class: C.testName }, splitName(name).short.slice(0, 300)), ...marksOf(tests.tags[i]).map(({ word }) => h("span", { class: `${C.tag} mark` }, word))),
       h("span", { class: C.testWhere }, h("span", { class: C.testPath }, classOf(name).slice(0, 300)), h("span", null, when)),
     );
+    return link;
   }
 
   function skipsSection() {

@@ -13,7 +13,7 @@ export function bindKeys({ view, early }) {
 
   /** @param {KeyboardEvent} event */
   const press = (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.target instanceof HTMLTextAreaElement;
     if (typing) return;
     /** @type {Record<string, () => void>} */
@@ -34,6 +34,21 @@ export function bindKeys({ view, early }) {
     event.preventDefault();
     act();
   };
-  document.addEventListener("keydown", press);
-  early.forEach(press);
+  document.addEventListener("keydown", (event) => void (event.defaultPrevented || press(event)));
+  for (const event of early) {
+    const box = document.activeElement;
+    // The keys before have led into a field: what followed is its text.
+    if (box instanceof HTMLInputElement && !(event.target instanceof HTMLInputElement)) type(box, event);
+    else press(event);
+  }
+}
+
+/** What a key would have typed. @param {HTMLInputElement} box @param {KeyboardEvent} event */
+function type(box, { key, ctrlKey, metaKey, altKey }) {
+  if (ctrlKey || metaKey || altKey || (key.length > 1 && key !== "Backspace")) return;
+  const end = box.selectionEnd ?? box.value.length;
+  const start = box.selectionStart ?? end;
+  if (key === "Backspace") box.setRangeText("", start === end ? Math.max(0, start - 1) : start, end, "end");
+  else box.setRangeText(key, start, end, "end");
+  box.dispatchEvent(new Event("input", { bubbles: true }));
 }

@@ -27,11 +27,16 @@ const IN_BRIEF = ["cpu", "memory", "disk"];
  *   state: () => ViewState, set: (change: Partial<ViewState>) => void, onPick: (test: number, at: "details"|"both") => void, laneBox: (test: number) => {top: number, bottom: number},
  *   onClose: () => void, onStep: (by: 1|-1) => void, onShow: (test: number) => void}} options
  */
-export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onPick, laneBox,  onClose, onStep, onShow }) {
+export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, side, below, folding, metrics, machine, state, set, onPick, laneBox, onClose, onStep, onShow }) {
   const zone = () => state().zone;
   const { linkOf, sharedLinkOf, markdownOf } = makeTeller({ tests, job, zone });
   const dock = makeDock(laneBox);
-  const findings = makeFailures({ tests, stats, zone, onSelect: (i) => onPick(i, dock.isWide() ? "both" : "details"), linkOf, sharedLinkOf, markdownOf });
+  /** @param {number} i @param {HTMLElement} link @param {"details"|"both"} at */
+  const pickAt = (i, link, at) => {
+    dock.tap(link);
+    onPick(i, at);
+  };
+  const findings = makeFailures({ tests, stats, zone, onSelect: (i, link) => pickAt(i, link, dock.isWide() ? "both" : "details"), linkOf, sharedLinkOf, markdownOf });
   const workers = makeWorkers({ tests, lanes, gaps, zone, hrefOf: addressOf, set });
   const attachments = makeDetails({
     tests,
@@ -51,7 +56,7 @@ export function makeRunParts({ tests, stats, hosts, details, job, lanes, gaps, s
       return host ? overStretch(host.dstat, host.usual.filter((chart) => IN_BRIEF.includes(chart.key)), tests.start[i], tests.end[i]) : [];
     },
   });
-  const table = makeTable({ tests, zone, onSelect: (i) => onPick(i, "details"), onSort: (sort, descending) => set({ sort, descending, row: 0 }), onPlace: (row) => notePlace({ row }) });
+  const table = makeTable({ tests, zone, onSelect: (i, row) => pickAt(i, row, "details"), onSort: (sort, descending) => set({ sort, descending, row: 0 }), onPlace: (row) => notePlace({ row }) });
   const showLanes = bindMenu(folding, () => laneChoices(tests, state().folded, set));
   const showMetrics = bindMenu(metrics, () => (machine ? machineChoices(machine.choice(), hosts, set) : []));
   fill(side, findings.element, workers.element);

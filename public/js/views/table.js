@@ -26,7 +26,7 @@ const COLUMNS = [
 ];
 
 /**
- * @param {{tests: import("../lib/testset.js").TestSet, zone: () => import("../lib/format.js").Zone, onSelect: (test: number) => void,
+ * @param {{tests: import("../lib/testset.js").TestSet, zone: () => import("../lib/format.js").Zone, onSelect: (test: number, row: HTMLElement) => void,
  *   onSort: (key: SortKey, descending: boolean) => void, onPlace: (row: number) => void}} options onPlace: which row is the first in sight
  */
 export function makeTable({ tests, zone, onSelect, onSort, onPlace }) {
@@ -118,9 +118,9 @@ export function makeTable({ tests, zone, onSelect, onSort, onPlace }) {
     const i = order[at];
     const name = tests.names[i];
     const { path, short } = splitName(name);
-    const pick = () => {
+    const pick = (/** @type {Event} */ { currentTarget }) => {
       active = at;
-      onSelect(i);
+      onSelect(i, /** @type {HTMLElement} */ (currentTarget));
     };
     return h(
       "tr",
