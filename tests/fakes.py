@@ -209,7 +209,10 @@ class MemoryBlobStore:
 
 
 class MemoryTaskStore:
-    """Tasks in dicts.  ``failing[method]`` is what a call of ``method`` meets first (see ``given``)."""
+    """Tasks in dicts.  ``failing[method]`` is what a call of ``method`` meets first (see ``given``).
+
+    ``wanted``: the ids of which ``begin`` was asked.
+    """
 
     def __init__(self, clock):
         self._clock = clock
@@ -219,6 +222,7 @@ class MemoryTaskStore:
         self.hashes = {}
         self.live_urls = {}
         self.failing = {}
+        self.wanted = []
 
     async def create(self, job, *, cancel_hash, force, queue_limit):
         await given(self.failing.get("create"))
@@ -242,6 +246,7 @@ class MemoryTaskStore:
         return None
 
     async def begin(self, task_id, owner, *, late=lambda: False):
+        self.wanted.append(task_id)
         await given(self.failing.get("begin"))
         task = self.tasks.get(task_id)
         if task is None or not task.state.working:

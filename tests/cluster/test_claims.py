@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from stackviz_deployer.cluster.link import AwayError
+from stackviz_deployer.cluster.stream import MOST_ID
 from stackviz_deployer.model import Job, TaskId, TaskState
 from tests.cluster.test_bus import QUICK, ClusterTestCase, Node
 from tests.cluster.test_link import until
@@ -63,6 +64,8 @@ class EntryTests(ClusterTestCase):
             ("id", "unknown"),
             ("id", "unknown"),
             ("id", ""),
+            ("id", "x" * MOST_ID),
+            ("id", "x" * (MOST_ID + 1)),
             ("id", "x" * 100_000),
         ):
             self.server.ask("XADD", QUEUE, "*", *entry)
@@ -71,6 +74,7 @@ class EntryTests(ClusterTestCase):
         await until(lambda: node.runs(task_id), "the work")
         node.finish(task_id)
         await self.settled()
+        self.assertCountEqual(self.store.wanted, ["unknown", "", "x" * MOST_ID, task_id])
 
     async def test_the_hash_points_at_nothing(self) -> None:
         """Somebody trimmed the stream, or wrote into the hash: the tasks are in the database."""
