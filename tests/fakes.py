@@ -342,9 +342,8 @@ class MemoryTaskStore:
                     return one
         raise NotFoundError("no such artifact")
 
-    async def counts(self):
-        states = [task.state.value for task in self.tasks.values()]
-        return {state.value: states.count(state.value) for state in TaskState}
+    async def queued(self):
+        return [task.state for task in self.tasks.values()].count(TaskState.QUEUED)
 
     async def working_urls(self, prefix):
         return frozenset(

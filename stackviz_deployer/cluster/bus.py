@@ -384,7 +384,7 @@ class RedisBus(Service):
         """Put into Redis what waits in the database and is not there."""
         what = "comparing the database with Redis"
         try:
-            self._queued = (await self._store.counts()).get("queued", 0)
+            self._queued = await self._store.queued()
             if self._works and self._main.up:
                 await self._comparison.offer_all(self._main, self._held)
         except LinkError as error:

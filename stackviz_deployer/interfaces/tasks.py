@@ -75,8 +75,8 @@ class TaskStore(Protocol):
     async def artifact(self, artifact_id: ArtifactId) -> Artifact:
         """Raises NotFoundError, TaskExpiredError."""
 
-    async def counts(self) -> Mapping[str, int]:
-        """How many tasks of each state."""
+    async def queued(self) -> int:
+        """How many tasks wait."""
 
     async def working_urls(self, prefix: str) -> frozenset[str]:
         """The URLs of queued and pending tasks that begin with ``prefix``."""

@@ -46,7 +46,7 @@ class LocalBus:
         if not self._recovered:
             if left := await self._store.requeue():
                 log.info("{count} tasks of an earlier run are queued again", count=left)
-            self._queued = (await self._store.counts()).get("queued", 0)
+            self._queued = await self._store.queued()
             self._recovered = True
         while True:
             await self._ringing()

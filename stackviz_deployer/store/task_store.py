@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -119,9 +119,9 @@ class SqlTaskStore:
         """Raises NotFoundError."""
         return await self._database.read(artifact_rows.one, artifact_id)
 
-    async def counts(self) -> Mapping[str, int]:
-        """How many tasks of each state."""
-        return await self._database.read(statements.counts)
+    async def queued(self) -> int:
+        """See ``queued``."""
+        return await self._database.read(statements.queued)
 
     async def working_urls(self, prefix: str) -> frozenset[str]:
         """See ``working_urls``."""

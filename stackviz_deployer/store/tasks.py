@@ -85,9 +85,8 @@ def create(
         if holder.state.working or not force:
             return holder, False
         txn.execute("UPDATE tasks SET live_url = NULL WHERE id = ?", (holder.id,))
-    queued = txn.execute("SELECT COUNT(*) FROM tasks WHERE state = 'queued'").fetchone()[0]
-    if queued >= queue_limit:
-        raise QueueFullError(f"{queued} scrapes wait already, which is the limit; try again later")
+    if (waits := queued(txn)) >= queue_limit:
+        raise QueueFullError(f"{waits} scrapes wait already, which is the limit; try again later")
     txn.execute(
         """
         INSERT INTO tasks (id, url, live_url, state, job, cancel_hash, created_ms)
@@ -346,10 +345,9 @@ def cancel_hash(txn: Cursor, task_id: TaskId) -> str:
     return str(row[0])
 
 
-def counts(txn: Cursor) -> dict[str, int]:
-    """How many tasks of each state, also of those that have none."""
-    found = dict(txn.execute("SELECT state, COUNT(*) FROM tasks GROUP BY state").fetchall())
-    return {state.value: found.get(state.value, 0) for state in TaskState}
+def queued(txn: Cursor) -> int:
+    """How many tasks wait; those that have ended cost nothing."""
+    return int(txn.execute("SELECT COUNT(*) FROM tasks WHERE state = 'queued'").fetchone()[0])
 
 
 def working_urls(txn: Cursor, prefix: str) -> frozenset[str]:

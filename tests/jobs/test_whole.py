@@ -26,7 +26,7 @@ from tests.fakes import FakeFetcher, FakeListing, FakeLookup, FakeUploads
 from tests.jobs.building import WholeQueue
 from tests.parsers import subunit_oracle as oracle
 from tests.parsers.test_memory_tracker import block, journal
-from tests.store.building import StoreTestCase, Ticks
+from tests.store.building import StoreTestCase, Ticks, counts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SLOW = (
@@ -241,7 +241,7 @@ class HostileTests(WholeTestCase):
         asked.cancel()
         with self.assertRaises(CancelledError):
             await asked
-        while (await self.store.counts())["finished"] != 1:
+        while await counts(self.store._database) != {"finished": 1}:
             await deferLater(reactor, 0.005, int)
 
 

@@ -71,6 +71,15 @@ class OnMysql:
         return self.start(MysqlDatabase(self.server, reactor, **kw))
 
 
+async def counts(database) -> dict[str, int]:
+    """How many tasks of each state there are."""
+    return await database.read(_counts)
+
+
+def _counts(txn) -> dict[str, int]:
+    return dict(txn.execute("SELECT state, COUNT(*) FROM tasks GROUP BY state").fetchall())
+
+
 def a_job(n: int = 1, **kw) -> Job:
     return Job(**{"url": f"https://logs.example.org/{n}/", "name": f"gate-{n}", **kw})
 
