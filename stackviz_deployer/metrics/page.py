@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,6 +20,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
+from zope.interface import implementer
 
 from stackviz_deployer.interfaces import InThread, Meters
 
@@ -109,6 +110,7 @@ class _Request(Request):
         return len(hosts) == 1 and site.named(hosts[0], self.channel.getHost())
 
 
+@implementer(IHalfCloseableProtocol)
 class _Channel(HTTPChannel):
     """One request and its answer, in time; leaves the site's list when it goes."""
 
@@ -130,6 +132,14 @@ class _Channel(HTTPChannel):
             self._deadline = None
         self.site.connections.pop(self, None)
         super().connectionLost(reason)
+
+    def readConnectionLost(self) -> None:
+        """The client has closed its half: what it asked for in time is answered, and then the rest closes."""
+        if not self.requests:
+            self.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our half is never closed by itself."""
 
     def _too_late(self) -> None:
         self._deadline = None

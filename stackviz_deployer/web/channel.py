@@ -360,7 +360,7 @@ class LimitedChannel(HTTPChannel):
         for request in cast("list[LimitedRequest]", self.requests):
             request.drop_intake()
         self._networkProducer.resumeProducing()
-        # TLS has no half-close
+        # our half alone is nothing that Twisted can close over TLS
         half: Any = None if self.secure else ITCPTransport(self.transport, None)
         if half is not None:
             half.unregisterProducer()

@@ -13,12 +13,14 @@ from OpenSSL import SSL, crypto
 from twisted.application import strports
 from twisted.application.service import IService
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import ContextFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from stackviz_deployer.web.halfclose import HalfClosable
 
 log = Logger()
 
@@ -130,7 +132,8 @@ def _read(description: str) -> Any:
     return reading.context
 
 
-class _Renewed(ContextFactory):
+@implementer(IOpenSSLServerConnectionCreator)
+class _Renewed:
     """The certificate of the files as they are when a connection comes; a stat of each is all it costs."""
 
     def __init__(self, description: str, first: Any, clock: Any) -> None:
@@ -142,7 +145,11 @@ class _Renewed(ContextFactory):
         self._again_s: float | None = None
         """When files that could not be used are tried again: the fault may have been another's."""
 
-    def getContext(self) -> Any:
+    def serverConnectionForTLS(self, protocol: Any) -> HalfClosable:
+        """As IOpenSSLServerConnectionCreator's."""
+        return HalfClosable.of(self.context(), protocol)
+
+    def context(self) -> Any:
         """For the next connection.  Files that cannot be used (half written, say) change nothing."""
         stamps = self._stamps()
         changed = stamps != self._seen

@@ -296,6 +296,33 @@ class PageTests(TestCase):
                 got += chunk
             return got
 
+    async def test_a_monitor_that_closes_its_half_reads_the_text(self) -> None:
+        """``printf 'GET /metrics ...' | nc -N``."""
+        gate: Deferred[None] = Deferred()
+        self.listen(lambda: lambda: b"text\n", lambda write: gate.addCallback(lambda _: deferToThread(write)))
+
+        def talk() -> bytes:
+            with socket.create_connection(("127.0.0.1", self.number), timeout=20) as s:
+                s.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                s.shutdown(socket.SHUT_WR)
+                reactor.callFromThread(reactor.callLater, 0.05, gate.callback, None)
+                return b"".join(iter(lambda: s.recv(65536), b""))
+
+        self.assertTrue((await deferToThread(talk)).endswith(b"\r\ntext\n"))
+
+    async def test_a_monitor_that_closes_its_half_of_a_request_is_gone(self) -> None:
+        self.listen(lambda: lambda: b"text\n")
+
+        def talk(sent: bytes) -> bytes:
+            with socket.create_connection(("127.0.0.1", self.number), timeout=20) as s:
+                s.sendall(sent)
+                s.shutdown(socket.SHUT_WR)
+                return s.recv(65536)
+
+        for sent in (b"", b"GET /met"):
+            self.assertEqual(await deferToThread(talk, sent), b"")
+        self.assertEqual(len(self.site.connections), 0)
+
     async def test_names(self) -> None:
         """A page of another name, pointed here by DNS, reads nothing; a monitor asks by ours."""
         self.listen(lambda: lambda: b"text\n")

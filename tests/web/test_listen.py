@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ssl:`` endpoints: served, with HSTS, and with the certificate that lies there now."""
 
+import contextlib
 import datetime as dt
 import os
 import resource
@@ -125,6 +126,82 @@ class TLSTests(SocketCase):
                 for name in ("date", "x-request-id"):
                     answer[1][name] = ""
                 self.assertEqual(answer, same)
+
+    async def test_a_client_that_says_no_more(self) -> None:
+        """``openssl s_client`` at the end of its input; TLS 1.3 has halves, before that they end together."""
+        big = self.house.blobs.add([os.urandom(3_000_000)])
+        self.house.tasks.made[UUID] = [an_artifact(big, "a")]
+        content = (self.house.blobs.directory / big.hash).read_bytes()
+        for path, first in ((b"/health/live", 0), (b"/api/blob/a", 10_000)):
+            ask = b"GET %s HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n" % path
+            got = await deferToThread(self.ask_and_close_half, ask + ask, first)
+            body = content if path == b"/api/blob/a" else b'{"status":"ok"}'
+            self.assertEqual((got.count(b"HTTP/1.1 200"), got.count(body), got[-len(body) :]), (2, 2, body))
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            self.assertEqual(await deferToThread(self.ask_and_close_half, b"", 0, version), b"")
+
+    async def test_a_client_that_goes_on_after_it_said_no_more(self) -> None:
+        """OpenSSL would keep what comes then, and nobody take it."""
+        big = self.house.blobs.add([os.urandom(30_000_000)])
+        self.house.tasks.made[UUID] = [an_artifact(big, "a")]
+        ask = b"GET /api/blob/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+        def talk() -> bool:
+            with socket.create_connection(("127.0.0.1", self.tls), timeout=60) as plain:
+                connection, _, out = self.shake_hands(plain, ssl.TLSVersion.TLSv1_3)
+                connection.write(ask)
+                self.assertRaises(ssl.SSLWantReadError, connection.unwrap)
+                plain.sendall(out.read())
+                with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                    for _ in range(2000):
+                        plain.sendall(bytes(65536))
+                    return False
+                return True
+
+        self.assertTrue(await deferToThread(talk), "it was closed before 130 MB had come")
+
+    def ask_and_close_half(
+        self, sent: bytes, first: int = 0, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+    ) -> bytes:
+        """``first``: bytes that have come before."""
+        with socket.create_connection(("127.0.0.1", self.tls), timeout=60) as plain:
+            connection, coming, out = self.shake_hands(plain, version)
+            if sent:
+                connection.write(sent)
+            plain.sendall(out.read())
+            before = plain.recv(first, socket.MSG_WAITALL) if first else b""
+            self.assertRaises(ssl.SSLWantReadError, connection.unwrap)
+            plain.sendall(out.read())
+            coming.write(before)
+            while chunk := plain.recv(1 << 20):
+                coming.write(chunk)
+            coming.write_eof()
+            got = b""
+            with contextlib.suppress(ssl.SSLZeroReturnError):  # a whole end, not a torn one
+                while True:
+                    got += connection.read(1 << 20)
+            return got
+
+    @staticmethod
+    def shake_hands(
+        plain: socket.socket, version: ssl.TLSVersion
+    ) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
+        """Python's sockets close both halves."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.maximum_version = version
+        coming, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        connection = context.wrap_bio(coming, out, server_hostname="localhost")
+        while True:
+            try:
+                connection.do_handshake()
+            except ssl.SSLWantReadError:
+                plain.sendall(out.read())
+                coming.write(plain.recv(65536))
+            else:
+                plain.sendall(out.read())
+                return connection, coming, out
 
     async def test_nothing_is_answered_after_the_last(self) -> None:
         """Also what would be answered from memory, to a client that does not close its side."""
@@ -268,14 +345,14 @@ class PassingFaultTests(SynchronousTestCase):
         free = os.dup(0)
         os.close(free)
         resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
-        self.assertIs(renewed.getContext(), first)
+        self.assertIs(renewed.context(), first)
         clock.advance(AGAIN_S)
-        self.assertIs(renewed.getContext(), first)
+        self.assertIs(renewed.context(), first)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         clock.advance(AGAIN_S - 0.1)
-        self.assertIs(renewed.getContext(), first)
+        self.assertIs(renewed.context(), first)
         clock.advance(0.1)
-        second = renewed.getContext()
+        second = renewed.context()
         self.assertIsNot(second, first)
         clock.advance(AGAIN_S)
-        self.assertIs(renewed.getContext(), second)
+        self.assertIs(renewed.context(), second)
