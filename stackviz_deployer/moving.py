@@ -20,7 +20,7 @@ from twisted.application.service import IService
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.threads import deferToThread
 
-from stackviz_deployer.errors import ConfigError, DataLostError, StoreError
+from stackviz_deployer.errors import ConfigError, DataLostError, StoreError, UnreachableError
 from stackviz_deployer.interfaces import BlobStore
 from stackviz_deployer.jobs.uploads import SCHEME
 from stackviz_deployer.model import BlobRef, TaskId, TaskState
@@ -64,18 +64,26 @@ class _Tally:
 class Mover:
     """Moves from one to the other; ``blobs`` and ``database`` are started."""
 
-    def __init__(self, source: OneNode, database: Database, blobs: Any, say: Say) -> None:
+    def __init__(
+        self,
+        source: OneNode,
+        database: Database,
+        blobs: Any,
+        say: Say,
+        elapsed_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``blobs``: interfaces.BlobStore, and jobs.sweeper.KeptFiles."""
         self._source = source
         self._database = database
         self._blobs = blobs
         self._say = say
+        self._elapsed_s = elapsed_s
 
     async def move(self) -> int:
         """All of it; how many tasks had to be left.  Raises StoreError when it cannot go on."""
         ids = self._source.tasks()
         tally = _Tally(len(ids))
-        said_s = time.monotonic()
+        said_s = self._elapsed_s()
         for task_id in ids:
             try:
                 await self._one(self._read(task_id), tally)
@@ -83,8 +91,8 @@ class Mover:
                 tally.left += 1
                 self._say(f"left: task {task_id}: {error}")
             tally.seen += 1
-            if time.monotonic() - said_s >= _SAY_S:
-                said_s = time.monotonic()
+            if self._elapsed_s() - said_s >= _SAY_S:
+                said_s = self._elapsed_s()
                 self._say(f"{tally.seen} of {tally.total} tasks, {_mib(tally.blob_bytes)} of blobs copied")
         self._say(
             f"{tally.moved} of {tally.total} tasks moved, with {_mib(tally.blob_bytes)} of blobs;"
@@ -129,6 +137,8 @@ class Mover:
 
     async def _put(self, moving: Moving) -> str:
         try:
+            return await self._database.write(put, moving)
+        except UnreachableError:  # it may be put: then it is there
             return await self._database.write(put, moving)
         except StoreError as error:
             await self._database.read(state_of, moving.id)  # raises when it is not this task's fault

@@ -28,14 +28,14 @@ TABLES = ("tasks", "artifacts", "expired_artifacts")
 KILLED = """
 import os, sys
 import pymysql.cursors
-wanted, left, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+wanted, left, number, victim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 
 def seen(what):
     global left
     if what == wanted:
         left -= 1
         if left == 0:
-            os.kill(os.getpid(), number)
+            os.kill(victim or os.getpid(), number)
 
 def audit(event, args):
     if event == "os.rename" and "/data/" in str(args[1]):
@@ -51,11 +51,11 @@ def told(self, statement, args=None):
     return execute(self, statement, args)
 
 pymysql.cursors.Cursor.execute = told
-sys.argv[:4] = ["twistd"]
+sys.argv[:5] = ["twistd"]
 from twisted.scripts.twistd import run
 run()
 """
-"""Sends itself a signal before the so many-th of something: a blob's name, a statement."""
+"""Sends a signal to itself, or to another, before the so many-th of something: a blob's name, a statement."""
 
 
 class Source:
@@ -122,13 +122,13 @@ class MovingCase(SharedTestCase):
         super().setUp()
         self.shared = {**self.configuration(), **ALONE}
 
-    def move(self, state: Path, *killed: object, **config: Any) -> tuple[int, str]:
-        """Status and what it says."""
+    def move(self, state: Path, *killed: object, victim: int = 0, **config: Any) -> tuple[int, str]:
+        """Status and what it says.  ``killed``: see KILLED; ``victim``: a process, 0 = that which moves."""
         file = self.base / "new.yaml"
         given = {**self.shared, "state_dir": str(self.base / "new"), **config}
         given = {key: value for key, value in given.items() if value is not None}
         file.write_text(yaml.safe_dump(given), encoding="utf-8")
-        command = [sys.executable, "-c", KILLED, *map(str, killed)] if killed else [TWISTD]
+        command = [sys.executable, "-c", KILLED, *map(str, (*killed, victim))] if killed else [TWISTD]
         done = subprocess.run(
             [*command, "stackviz-deployer", f"--config={file}", f"--migrate-from={state}"],
             cwd=self.base,
