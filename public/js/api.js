@@ -51,7 +51,7 @@ async function failure(response) {
     // An answer that is not ours (a proxy's page, say): the status alone is all there is to tell.
   }
   const wait = response.headers.get("Retry-After");
-  if (wait && /^\d+$/.test(wait)) message += ` Try again in ${wait} seconds.`;
+  if (wait && /^\d+$/.test(wait)) message = `${message.replace(/(; try again later)?\.?$/, ".")} Try again in ${wait} seconds.`;
   return new ApiError(message, response.status, code);
 }
 

@@ -41,6 +41,7 @@ from stackviz_deployer.tap.front import front, listening
 from stackviz_deployer.tap.tasks import shared_out, task_database
 from stackviz_deployer.web.blobs import FileThreads
 from stackviz_deployer.web.kept import Kept
+from stackviz_deployer.web.leaving import leave
 from stackviz_deployer.web.names import Names
 
 Facts = Callable[[], Mapping[str, Any]]
@@ -201,6 +202,7 @@ def build(config: Config, reactor: Any) -> IService:
         named = Names(config.hosts).include
         page = MetricsSite(meters.snapshot, threads.run, reactor, named=named, meters=meters)
         daemon.addService(listening("metrics", config.metrics, page, reactor))
+    daemon.addService(Closing(partial(leave, site)))
     for endpoint in config.http:
         daemon.addService(listening("http", endpoint, site, reactor))
     return daemon

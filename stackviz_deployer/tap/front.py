@@ -21,7 +21,7 @@ from stackviz_deployer.web.health import Health
 from stackviz_deployer.web.kept import Kept
 from stackviz_deployer.web.listen import listening as listening_at
 from stackviz_deployer.web.names import Names
-from stackviz_deployer.web.site import make_site
+from stackviz_deployer.web.site import DeployerSite, make_site
 from stackviz_deployer.web.static import packaged_public
 from stackviz_deployer.web.throttle import Throttle
 from stackviz_deployer.web.upload import Reception
@@ -41,7 +41,7 @@ def front(
     in_thread: InThread,
     health: Callable[[], Mapping[str, Any]],
     meters: Meters,
-) -> Site:
+) -> DeployerSite:
     """Everything that ``http`` serves; the operator's part only when there is a token for it.
 
     Raises ConfigError.

@@ -26,7 +26,7 @@ from stackviz_deployer.trace import REQUEST, new_request_id
 from stackviz_deployer.web.headers import POLICY, refusal, standing
 from stackviz_deployer.web.kept import Key
 from stackviz_deployer.web.plain import Plain, read
-from stackviz_deployer.web.ready import Ready
+from stackviz_deployer.web.ready import Endless, Ready
 
 if TYPE_CHECKING:
     from stackviz_deployer.web.request import LimitedRequest
@@ -82,6 +82,7 @@ class LimitedChannel(HTTPChannel):
     def connectionMade(self) -> None:
         super().connectionMade()
         self._counted = True
+        self.site.channels.add(self)
         self.site.places.take(self.peer)
         self.secure = ISSLTransport.providedBy(self.transport)
         self._socket = None if self.secure else getattr(self.transport, "socket", None)
@@ -89,7 +90,7 @@ class LimitedChannel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._over = True
         self._watch_reader(on=False)
-        self.site.idle.pop(self, None)
+        self.site.gone(self)
         if self._counted:
             self._counted = False
             self.site.places.leave(self.peer)
@@ -103,7 +104,7 @@ class LimitedChannel(HTTPChannel):
             if self._drained > MAX_DRAINED:
                 self.transport.abortConnection()
             return
-        if self.persistent and not (self.requests or self._in_head or self._buffer or self.paused):
+        if self._may_be_short and not (self.requests or self._in_head or self._buffer or self.paused):
             self.plain = read(data)
             if self.plain is not None and self._answer_at_once(*self.plain):
                 self.plain = None
@@ -113,6 +114,22 @@ class LimitedChannel(HTTPChannel):
         # past HTTPChannel's own, which grants more time for every byte
         LineReceiver.dataReceived(self, data)
         self.plain = None
+
+    @property
+    def _may_be_short(self) -> bool:
+        """Whether an answer needs no request of its own: it says what all say (kept.py)."""
+        return bool(self.persistent) and not self.site.leaving
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing of a request has come in that is not answered."""
+        return self._idle or not (self._in_head or self.requests or self._buffer)
+
+    def end_streams(self) -> None:
+        """What has no end of its own ends now; its client comes again, to somebody else."""
+        for request in self.requests:
+            if isinstance(request.producer, Endless):
+                request.producer.leave()
 
     def lineReceived(self, line: bytes) -> None:
         if self._over:
@@ -170,7 +187,7 @@ class LimitedChannel(HTTPChannel):
         super().requestDone(request)
         if not self.persistent or self._handlingRequest or self._over:
             return
-        if self._heard_all:
+        if self._heard_all or self.site.leaving:
             self.loseConnection()
         elif not self._in_head:
             self._wait_for_next()
@@ -323,7 +340,7 @@ class LimitedChannel(HTTPChannel):
     def timeoutConnection(self) -> None:
         if self._over:
             self.transport.abortConnection()
-        elif self._idle or not (self._in_head or self.requests or self._buffer):
+        elif self.quiet:
             self.loseConnection()
         elif self.requests and cast("LimitedRequest", self.requests[-1]).keeps_up(self.site.slow_s):
             self.setTimeout(self.site.slow_s)

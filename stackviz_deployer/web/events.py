@@ -13,6 +13,7 @@ from stackviz_deployer.model import Task, TaskId
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.documents import status
 from stackviz_deployer.web.places import Places
+from stackviz_deployer.web.ready import Endless
 from stackviz_deployer.web.stream import NewestStream
 
 SHARE = 10
@@ -46,7 +47,7 @@ class EventStreams:
             self._meters.count("limit_hits", limit="connections.events")
             whose = "your address watches" if full == "client" else "this server's clients watch"
             raise TooManyStreamsError(f"{whose} as many tasks as can be; ask /api/status instead")
-        stream = NewestStream(request, self._clock, b": still here\n\n")
+        stream = _Events(request, self._clock, b": still here\n\n")
 
         def push(task: Task) -> None:
             stream.push(
@@ -69,3 +70,12 @@ class EventStreams:
             unwatch()
             stream.close()
             self.places.leave(client)
+
+
+class _Events(NewestStream, Endless):
+    """Whoever reads it asks again by itself when it ends early."""
+
+    def leave(self) -> None:
+        if self.started:
+            self.close()
+            self.done.callback(None)

@@ -322,6 +322,9 @@ class LimitedRequest(Request):
         if self._answer_begun:
             return
         self._answer_begun = True
+        if self.channel.site.leaving:
+            headers.setRawHeaders(b"Connection", [b"close"])
+            self.channel.persistent = False
         headers.setRawHeaders(b"X-Request-Id", [self.request_id.encode("ascii")])
         if self.channel.site.cors and self.path.startswith(b"/api/"):
             varies = headers.getRawHeaders(b"Vary", [])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTCP, IReactorTime
 from twisted.logger import Logger
 from twisted.web.client import Agent, HTTPConnectionPool
@@ -152,8 +153,14 @@ class DeployerSite(Site):
         self.access_log = access_log
         self.clock = clock
         self.places = Places(connections.total, connections.client)
+        self.channels: set[LimitedChannel] = set()
+        """All connections."""
         self.idle: dict[LimitedChannel, None] = {}
-        """Connections between two requests, the longest first."""
+        """Those between two requests, the longest first."""
+        self.leaving = False
+        """Each answer is its connection's last (see leaving.py)."""
+        self.empty: Deferred[None] | None = None
+        """Fires when the last connection has gone."""
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         peer = self.clients.of_connection(addr)
@@ -167,6 +174,14 @@ class DeployerSite(Site):
         channel: Any = super().buildProtocol(addr)
         channel.peer = peer
         return channel
+
+    def gone(self, channel: LimitedChannel) -> None:
+        """A connection is closed."""
+        self.idle.pop(channel, None)
+        self.channels.discard(channel)
+        if self.empty is not None and not self.channels:
+            empty, self.empty = self.empty, None
+            empty.callback(None)
 
     def _make_room(self) -> bool:
         """Who waits goes before who keeps a connection for later: its client opens another, unasked."""

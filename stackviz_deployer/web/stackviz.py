@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from stackviz_deployer.errors import NotFoundError
+from stackviz_deployer.errors import NotFoundError, StoreError
 from stackviz_deployer.interfaces import Tasks
 from stackviz_deployer.model import TaskId, TaskState
 from stackviz_deployer.web.errors import fail, fail_page
@@ -149,7 +149,12 @@ class Sites(Resource):
         return self._status_page.answer(request, status=status, cache=b"no-store")
 
     def _error(self, request: Request, failure: Failure, path: str) -> bytes:
-        return fail_page(request, failure) if _is_page(path) else fail(request, failure)
+        if not _is_page(path):
+            return fail(request, failure)
+        body = fail_page(request, failure)
+        if failure.check(StoreError) and self._status_page is not None and not request.startedWriting:
+            return self._say_state(request, request.code)  # it says so in its words, and waits for the store
+        return body
 
 
 def _is_page(path: str) -> bool:

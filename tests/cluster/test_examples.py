@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The examples of etc/cluster/: what reads them takes them, and they do what docs/cluster.rst says."""
 
+import contextlib  # not "suppress" by name: trial takes that in a module for its own
 import http.client
 import os
 import re
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -16,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from stackviz_deployer.blob_place import MAX_OBJECT
 from stackviz_deployer.config import load
 from stackviz_deployer.settings import Bucket
+from tests.cluster.nodes import HOST, Logs
 from tests.daemon import ANSWER_S, Daemon, free_port
 from tests.test_operation import ETC, TWISTD, debian
 
@@ -89,39 +94,61 @@ class SizingTests(SynchronousTestCase):
 class BalancerTests(TestCase):
     timeout = 240
 
-    def test_haproxy(self) -> None:
-        """One node that is there, and one that is not: nobody sees the second."""
-        haproxy = debian("haproxy", "haproxy")
-        base = Path(self.mktemp()).absolute()
-        node = Daemon(
-            base / "node",
-            {"zuuls": [], "gerrits": [], "workers": 1, "hosts": [NAME], "proxies": ["127.0.0.0/8"]}
-            | {"rates": {"upload": 0, "list": 2, "scrape": 0}},
-        )
+    def setUp(self) -> None:
+        self.base = Path(self.mktemp()).absolute()
+        self.config = {
+            "zuuls": [],
+            "gerrits": [],
+            "workers": 1,
+            "hosts": [NAME],
+            "proxies": ["127.0.0.0/8"],
+            "rates": {"upload": 0, "list": 0, "scrape": 0},
+        }
+
+    def node(self, name: str, **config: Any) -> Daemon:
+        node = Daemon(self.base / name, {**self.config, **config})
         node.start()
         self.addCleanup(node.stop)
+        return node
+
+    def balanced(self, web1: int, web2: int) -> Daemon:
+        """The door of a HAProxy in front of these ports."""
         port = free_port()
         text = (EXAMPLES / "haproxy.cfg").read_text(encoding="utf-8")
         for old, new in (
             (":443 ssl crt /etc/haproxy/stackviz.pem", f"127.0.0.1:{port}"),
-            ("192.0.2.11:5000", f"127.0.0.1:{node.port}"),
-            ("192.0.2.12:5000", f"127.0.0.1:{free_port()}"),
+            ("192.0.2.11:5000", f"127.0.0.1:{web1}"),
+            ("192.0.2.12:5000", f"127.0.0.1:{web2}"),
         ):
-            self.assertEqual(text.count(old), 1)
+            self.assertIn(old, text)
             text = text.replace(old, new)
-        config = base / "haproxy.cfg"
+        config = self.base / "haproxy.cfg"
         config.write_text(text, encoding="utf-8")
-        log = base / "haproxy.log"
-        with log.open("wb") as file:
-            balancer = subprocess.Popen([haproxy, "-db", "-f", str(config)], stdout=file, stderr=file)
+        through = Daemon(self.base / "unused")
+        through.port, through.log = port, self.base / "haproxy.log"
+        with through.log.open("wb") as file:
+            command = [debian("haproxy", "haproxy"), "-db", "-f", str(config)]
+            balancer = subprocess.Popen(command, stdout=file, stderr=file)
         self.addCleanup(balancer.wait)
         self.addCleanup(balancer.terminate)
-        through = Daemon(base / "unused")
-        through.port, through.log = port, log
         deadline = time.monotonic() + ANSWER_S
-        while "Server nodes/web2 is DOWN" not in log.read_text(encoding="utf-8"):
-            self.assertLess(time.monotonic(), deadline, log.read_text(encoding="utf-8"))
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                return through
+            self.assertLess(time.monotonic(), deadline, through.log.read_text(encoding="utf-8"))
             time.sleep(0.05)  # not synchronisation: the poll's pace
+
+    def until_told(self, through: Daemon, what: str) -> None:
+        deadline = time.monotonic() + ANSWER_S
+        while what not in through.log.read_text(encoding="utf-8"):
+            self.assertLess(time.monotonic(), deadline, through.log.read_text(encoding="utf-8"))
+            time.sleep(0.05)  # not synchronisation: the poll's pace
+
+    def test_haproxy(self) -> None:
+        """One node that is there, and one that is not: nobody sees the second."""
+        node = self.node("node", rates={"upload": 0, "list": 2, "scrape": 0})
+        through = self.balanced(node.port, free_port())
+        self.until_told(through, "Server nodes/web2 is DOWN")
         for _ in range(4):
             self.assertEqual(through.request("GET", "/health/live")[0], 200)
         status, queued = through.post("/api/scrape", {"url": "sample:gate-tempest-dsvm-full/"})
@@ -130,7 +157,7 @@ class BalancerTests(TestCase):
         # the node knows clients by what the balancer says, not by what they say themselves
         seen = []
         for number in range(4):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
+            connection = http.client.HTTPConnection("127.0.0.1", through.port, timeout=ANSWER_S)
             self.addCleanup(connection.close)
             headers = {"Content-Type": "application/json", "X-Forwarded-For": f"198.51.100.{number}"}
             connection.request("POST", "/api/list", b'{"q": "sample"}', headers)
@@ -138,3 +165,70 @@ class BalancerTests(TestCase):
         self.assertEqual(seen, [200, 200, 429, 429])
         node.kill()
         self.assertEqual(through.request("GET", "/health/live")[0], 503)
+
+    def test_a_node_that_stops_fails_no_request(self) -> None:
+        """Clients and balancer keep their connections, and ask without a pause."""
+        nodes = [self.node(name) for name in ("one", "other")]
+        through = self.balanced(*(node.port for node in nodes))
+        enough = threading.Event()
+        failed: list[Any] = []
+        answered = [0] * 6
+
+        def ask(number: int) -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", through.port, timeout=ANSWER_S)
+            headers = {"Content-Type": "application/json"}
+            while not enough.is_set():
+                try:
+                    if number % 2:
+                        connection.request("GET", "/")
+                    else:
+                        connection.request("POST", "/api/list", b'{"q": "sample"}', headers)
+                    answer = connection.getresponse()
+                    answer.read()
+                    if answer.status != 200:
+                        failed.append(answer.status)
+                except (OSError, http.client.HTTPException) as error:
+                    failed.append(error)
+                    connection.close()
+                answered[number] += 1
+            connection.close()
+
+        askers = [threading.Thread(target=ask, args=(number,)) for number in range(len(answered))]
+        for asker in askers:
+            asker.start()
+        try:
+            for node in nodes:
+                before = list(answered)
+                deadline = time.monotonic() + ANSWER_S
+                while any(now - then < 20 for now, then in zip(answered, before, strict=True)):
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.05)  # not synchronisation: the poll's pace
+                node.stop()
+                node.start()
+        finally:
+            enough.set()
+            for asker in askers:
+                asker.join()
+        self.assertEqual(failed, [])
+
+    def test_no_node_is_ready(self) -> None:
+        """They say what is the matter; what needs nothing of it is served."""
+        logs = Logs()
+        self.addCleanup(logs.stop)
+        logs.held = {1}
+        node = self.node(
+            "node",
+            scrapes=1,
+            limits={"queue": 1},
+            resolve={HOST: f"127.0.0.1:{logs.port}"},
+            private_networks=["127.0.0.0/8"],
+        )
+        through = self.balanced(node.port, free_port())
+        status, queued = through.post("/api/scrape", {"url": logs.url(1)})
+        self.assertEqual(status, 202)
+        self.assertTrue(any(one["status"] == "pending" for one in through.events(queued["uuid"])))
+        self.assertEqual(through.post("/api/scrape", {"url": logs.url(2)})[0], 202)
+        self.until_told(through, "Server nodes/web1 is DOWN, reason: Layer7 wrong status")
+        self.assertEqual(through.request("GET", "/")[0], 200)
+        status, error = through.post("/api/scrape", {"url": logs.url(3)})
+        self.assertEqual((status, error["error"]), (503, "queue-full"))

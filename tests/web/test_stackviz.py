@@ -13,6 +13,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from stackviz_deployer.errors import StoreError
 from stackviz_deployer.model import TaskState
 from stackviz_deployer.web.stackviz import STACKVIZ_POLICY
 from tests.web.door import House, Reply, SocketCase, StubCase, split
@@ -77,6 +78,17 @@ class StateTests(StubCase):
         self.tasks.gate.callback(None)
         self.agent.flush()
         self.assertEqual(self.successResultOf(d).code, 404)
+
+    def test_no_store(self) -> None:
+        """The page says it in its words, and goes on by itself when the store is back."""
+        for path, page in ((SITE, True), (f"{SITE}data/config.json", False)):
+            self.tasks.gate = fail(StoreError("/secret/path", reason="its disk is full"))
+            reply = self.get(path)
+            self.assertEqual((reply.code, reply.header("Retry-After")), (503, "30"))
+            self.assertEqual(reply.header("Cache-Control"), "no-store")
+            self.assertNotIn(b"secret", reply.body)
+            self.assertEqual(reply.body == PAGES["status.html"], page)
+            self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
 
     def test_trouble(self) -> None:
         self.tasks.gate = fail(ZeroDivisionError("secret"))
