@@ -176,7 +176,7 @@ def kills(tasks: int) -> bool:
             killed += 1
         uuids = posted.result()
         ends = [web.wait(uuid) for uuid in uuids]
-        starts = Counter(case.row(uuid)[2] for uuid in uuids)
+        starts = Counter(case.starts(uuids))
         for uuid, end in zip(uuids, ends, strict=True):
             if end["status"] == "finished":
                 case.check(web, uuid)

@@ -5,7 +5,8 @@
 ``held=FILE``: the file always holds two doubles, the longest that one turn of the reactor took so far:
 seconds of its thread's processor time, and by the clock (the clock also counts the time that the
 machine gave to others).  Writing zeros into the file begins anew.
-``pace=FACTOR``: nodes of a cluster renew, compare and take over in so much of the time.
+``pace=FACTOR``: nodes of a cluster renew, compare and take over in so much of the time, and ask a store that
+fails again in so much.
 ``step=FILE``: the time of day is off by the seconds that the file holds, a double, at each moment.
 """
 
@@ -104,12 +105,14 @@ def watch_turns(file: str) -> None:
 def hurry(factor: str) -> None:
     """Before anything asks for the times."""
     from stackviz_deployer.cluster import bus
+    from stackviz_deployer.jobs import stubborn
+    from stackviz_deployer.store import disk
 
-    usual = bus.Times()
-    quick = evolve(
-        usual, **{key: getattr(usual, key) * float(factor) for key in ("renew", "idle", "compare")}
-    )
+    pace, usual = float(factor), bus.Times()
+    quick = evolve(usual, **{key: getattr(usual, key) * pace for key in ("renew", "idle", "compare")})
     bus.Times = lambda: quick
+    stubborn.RETRY_S = tuple(pause_s * pace for pause_s in stubborn.RETRY_S)
+    disk.PROBE_S *= pace
 
 
 INSTRUMENTS: dict[str, Callable[[str], None]] = {

@@ -71,7 +71,7 @@ export async function startDaemon(yaml, options = []) {
       throw new Error(`the daemon did not start:\n${log}`);
     }
     await new Promise((resolve) => {
-      setTimeout(resolve, 100);
+      setTimeout(resolve, 100); // not synchronisation: the poll's pace
     });
   }
 }
@@ -82,14 +82,10 @@ export async function startDaemon(yaml, options = []) {
  * @returns {Promise<string>} the finished site's URL
  */
 export async function finished(daemon, uuid) {
-  for (;;) {
-    const { status, message } = await (await fetch(`${daemon}/api/status`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ q: uuid }) })).json();
-    if (status === "finished") return `${daemon}/s/${uuid}/`;
-    assert.ok(["queued", "pending"].includes(status), `${status}: ${message}`);
-    await new Promise((done) => {
-      setTimeout(done, 100);
-    });
-  }
+  const events = await (await fetch(`${daemon}/api/events/${uuid}`)).text();
+  const { status, message } = JSON.parse(events.slice(events.lastIndexOf("data: ") + 6));
+  assert.equal(status, "finished", message);
+  return `${daemon}/s/${uuid}/`;
 }
 
 /**

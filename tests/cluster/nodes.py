@@ -9,7 +9,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,11 @@ SOON_S = 60.0
 
 
 class Logs:
-    """Job after job, each with one stream; what is in ``held`` sends it when it is not any more."""
+    """Job after job, each with one stream; a job on hold sends it when it is let go."""
 
     def __init__(self, address: str = "127.0.0.1") -> None:
-        self.held: set[int] = set()
+        self._on_hold: set[int] = set()
+        self._changed = threading.Condition()
         self.asked: dict[int, int] = {}
         """How often the stream of a job was asked for."""
         self.delay_s = 0.0
@@ -52,11 +53,7 @@ class Logs:
                     body = b'<html><body><ul><li><a href="%s">%s</a></li></ul>' % (NAME, NAME)
                     kind = "text/html"
                 elif name == NAME.decode():
-                    job = int(number)
-                    logs.asked[job] = logs.asked.get(job, 0) + 1
-                    time.sleep(logs.delay_s)
-                    while job in logs.held:
-                        time.sleep(0.02)  # not synchronisation: the handler's pace
+                    logs.wait(int(number))
                 else:
                     self.send_error(404)
                     return
@@ -80,8 +77,25 @@ class Logs:
     def url(self, number: int) -> str:
         return f"http://{HOST}/{number}/"
 
+    def hold(self, *jobs: int) -> None:
+        with self._changed:
+            self._on_hold.update(jobs)
+
+    def let_go(self) -> None:
+        with self._changed:
+            self._on_hold.clear()
+            self._changed.notify_all()
+
+    def wait(self, job: int) -> None:
+        """Until the stream is to be sent."""
+        with self._changed:
+            self.asked[job] = self.asked.get(job, 0) + 1
+        time.sleep(self.delay_s)  # a slow server
+        with self._changed:
+            self._changed.wait_for(lambda: job not in self._on_hold)
+
     def stop(self) -> None:
-        self.held.clear()
+        self.let_go()
         self.server.shutdown()
         self.server.server_close()
 
@@ -149,9 +163,24 @@ class NodesTestCase(SharedTestCase):
         self.nodes[name] = daemon
         self.addCleanup(daemon.kill)
         if start:
-            daemon.start()
-            self.until(lambda: not self.notes(daemon), f"{name} in the cluster")
+            daemon.launch()
+            self.joined(name)
         return daemon
+
+    def joined(self, *names: str) -> None:
+        """Wait until those of ``nodes`` that were launched say that all is well."""
+        for name in names:
+            daemon = self.nodes[name]
+            daemon.until_ready()
+            self.until(lambda daemon=daemon: not self.notes(daemon), f"{name} in the cluster")
+
+    def together(self, roles: Mapping[str, str], **config: Any) -> list[Daemon]:
+        """Nodes of these names and roles, started at once."""
+        daemons = [self.node(name, start=False, role=role, **config) for name, role in roles.items()]
+        for daemon in daemons:
+            daemon.launch()
+        self.joined(*roles)
+        return daemons
 
     def notes(self, daemon: Daemon) -> list[str]:
         """What a node says is wrong."""
@@ -176,7 +205,13 @@ class NodesTestCase(SharedTestCase):
     def row(self, uuid: str) -> Any:
         """State, owner and starts of a task, as the database has them; nothing of ours is on this way."""
         with self.maria.root(self.server.name) as root:
-            return root.execute(f"SELECT state, owner, attempts FROM tasks WHERE id = '{uuid}'")[0]
+            return root.execute("SELECT state, owner, attempts FROM tasks WHERE id = %s", (uuid,))[0]
+
+    def starts(self, uuids: Sequence[str]) -> list[int]:
+        """How often each of these tasks was begun, as the database has it."""
+        with self.maria.root(self.server.name) as root:
+            found = dict(root.execute("SELECT id, attempts FROM tasks"))
+        return [found[uuid] for uuid in uuids]
 
     def check(self, daemon: Daemon, uuid: str) -> list[str]:
         """It is finished, its artifacts are there once and whole; their types."""
