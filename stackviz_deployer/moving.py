@@ -125,6 +125,7 @@ class Mover:
         if there is not None:
             tally.there += 1
         else:
+            await self._blobs.hold(needed)
             result = await self._put(moving)
             tally.there += result == "there"
             tally.moved += result != "there"

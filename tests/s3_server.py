@@ -134,8 +134,8 @@ class Spoiler:
         self._to = port
         self.mode = "pass"
         self.after = 0
-        self.requests = 0
-        """Chunks that came from clients while nothing was spoiled."""
+        self.reads = 0
+        """GETs that came from clients while nothing was spoiled."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
@@ -170,7 +170,7 @@ class Spoiler:
                     break
                 if self.mode != "silent":
                     server.sendall(data)
-                    self.requests += 1
+                    self.reads += data.startswith(b"GET ")
         client.close()
 
     def _back(self, server: socket.socket, client: socket.socket) -> None:

@@ -8,7 +8,7 @@ store until somebody takes it over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from stackviz_deployer.jobs.epilogue import Epilogue
 from stackviz_deployer.jobs.pipeline import Outcome, Pipeline
 from stackviz_deployer.jobs.stubborn import Stubborn
 from stackviz_deployer.jobs.uploads import shown
-from stackviz_deployer.model import BlobHash, Progress, Task, TaskId
+from stackviz_deployer.model import BlobHash, BlobRef, Progress, Task, TaskId
 from stackviz_deployer.trace import TASK
 
 log = Logger()
@@ -56,6 +56,10 @@ class _Running:
             self.work.cancel()
 
 
+async def _held_anyway(_: Sequence[BlobRef]) -> None:
+    """What nobody else may remove."""
+
+
 class Executor(Service):
     """Takes tasks from a bus and runs them through a pipeline.  An interfaces.Audience of that bus."""
 
@@ -68,11 +72,13 @@ class Executor(Service):
         clock: IReactorTime,
         scrapes: int,
         epilogue: Epilogue,
+        hold: Callable[[Sequence[BlobRef]], Awaitable[None]] = _held_anyway,
         settled: Callable[[Iterable[BlobHash]], None] = lambda _hashes: None,
         meters: Meters | None = None,
     ) -> None:
         """``scrapes``: tasks at once.
 
+        ``hold`` sees to it that blobs stay, whose rows are about to be made (raises StoreError), and
         ``settled`` is told of blobs that have their rows now.
         """
         self._bus = bus
@@ -80,6 +86,7 @@ class Executor(Service):
         self._pipeline = pipeline
         self._clock = clock
         self._slots = DeferredSemaphore(scrapes)
+        self._hold = hold
         self._settled = settled
         self._epilogue = epilogue
         self._meters = meters or NoMeters()
@@ -228,6 +235,7 @@ class Executor(Service):
             )
 
     async def _record(self, begun: Task, outcome: Outcome) -> Task:
+        await self._hold([blob for _, blob in outcome.artifacts])
         task = await self._store.finish(begun, outcome.job, outcome.artifacts, outcome.warnings)
         self._settled(blob.hash for _, blob in outcome.artifacts)
         self._meters.count("stored_bytes", sum(blob.size for _, blob in outcome.artifacts))

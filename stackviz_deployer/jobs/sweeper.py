@@ -42,7 +42,7 @@ FLUSH = 500
 
 LOST = "Its data was lost from the server's disk."
 SHARED_TIDY_S = 3600.0
-"""TIDY_S of data that several nodes share: what expires young lies there until it is held no more."""
+"""TIDY_S of data that several nodes share, of which any may be killed."""
 _DAY_MS = 86_400_000
 
 
@@ -83,6 +83,7 @@ class KeptFiles(Protocol):
     async def sweep(self, known: AbstractSet[str]) -> Swept: ...
     async def lost(self, blobs: Sequence[BlobRef]) -> frozenset[BlobHash]: ...
     async def remove(self, hashes: Iterable[BlobHash]) -> None: ...
+    async def clear(self) -> int: ...
 
 
 class Sweeper(Service):
@@ -190,6 +191,7 @@ class Sweeper(Service):
                 await self._try("tidying up", self._tidy)
                 self._tidied_s = self._clock.seconds()
             await self._try("expiring sites", self._expire)
+            await self._try("removing blobs", self._clear)
 
     async def _try(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -238,6 +240,13 @@ class Sweeper(Service):
                 size=size - freed,
                 limit=self._retention.bytes,
             )
+
+    async def _clear(self) -> None:
+        count = 0
+        while self.running and (gone := await self._files.clear()):
+            count += gone
+        if count:
+            log.info("{count} blobs of sites that are gone were removed", count=count)
 
     async def _tidy(self) -> None:
         swept = await self._files.sweep(await self._rows.blob_hashes())

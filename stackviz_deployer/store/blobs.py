@@ -15,7 +15,7 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,7 +48,7 @@ SUFFIX = ".blocks"
 
 @frozen(kw_only=True)
 class Swept:
-    """What ``sweep`` removed, and what it missed."""
+    """What ``sweep`` removed (or condemned, where nodes share it), and what it missed."""
 
     blobs: int
     """Blobs and block indices that no artifact names."""
@@ -63,12 +63,47 @@ class Swept:
     """Of those, and of their indices."""
 
 
+class Tally:
+    """What a sweep finds, entry by entry."""
+
+    def __init__(self, known: AbstractSet[str]) -> None:
+        self._known = known
+        self._found: set[str] = set()
+        self._kept_bytes = 0
+
+    def stray(self, entry: str, size: int) -> BlobHash | None:
+        """The blob that this is (or whose index), if nobody knows it."""
+        name = entry.removesuffix(SUFFIX)
+        if name in self._known:
+            self._kept_bytes += size
+            if name == entry:
+                self._found.add(name)
+            return None
+        return BlobHash(name) if HASH.fullmatch(name) else None
+
+    def swept(self, sizes: Sequence[int], temporaries: int) -> Swept:
+        """``sizes``: of the strays that go."""
+        return Swept(
+            blobs=len(sizes),
+            blob_bytes=sum(sizes),
+            temporaries=temporaries,
+            missing=frozenset(BlobHash(name) for name in self._known if name not in self._found),
+            kept=len(self._found),
+            kept_bytes=self._kept_bytes,
+        )
+
+
 class FileBlobStore(Service):
     """interfaces.BlobStore in a directory that is this process's alone, like that of work in progress."""
 
-    def __init__(self, state_dir: Path, reactor: Any, *, held_s: float = HELD_S) -> None:
-        """``reactor``: IReactorCore and IReactorFromThreads; ``held_s``: longer than any task takes."""
-        self._blobs = self._root(state_dir) / "blobs"
+    def __init__(
+        self, state_dir: Path, reactor: Any, *, held_s: float = HELD_S, path: Path | None = None
+    ) -> None:
+        """``reactor``: IReactorCore and IReactorFromThreads; ``held_s``: longer than any task takes.
+
+        ``path``: where the blobs lie; None: in ``state_dir``.
+        """
+        self._blobs = (path or state_dir) / "blobs"
         self._scratches = ScratchPlace(state_dir / "tmp", held_s)
         self._reactor = reactor
         self._calls = InFlight()
@@ -82,9 +117,6 @@ class FileBlobStore(Service):
         """Blobs, and when they were put by those whose rows are not there yet."""
         self._settled_s: dict[str, float] = {}
         """Blobs that got their rows, and when, the earliest first: a sweep may have asked just before."""
-
-    def _root(self, state_dir: Path) -> Path:
-        return state_dir
 
     def startService(self) -> None:
         """Make the directories.  Raises StoreError: how to mend it."""
@@ -181,6 +213,13 @@ class FileBlobStore(Service):
         sweep.
         """
         await self._in_thread(self._remove, tuple(hashes))
+
+    async def clear(self) -> int:
+        """Nothing: ``remove`` has done it."""
+        return 0
+
+    async def hold(self, blobs: Sequence[BlobRef]) -> None:
+        """Nothing: they are held since they were put."""
 
     async def sweep(self, known: AbstractSet[str]) -> Swept:
         """Remove what nobody wants: old work in progress, and blobs that are not ``known``.
@@ -285,30 +324,19 @@ class FileBlobStore(Service):
 
     def _sweep(self, known: AbstractSet[str]) -> Swept:
         self._let_go()
-        temporaries = self._scratches.sweep() + self._sweep_incoming()
-        blobs = blob_bytes = kept_bytes = 0
-        found = set()
+        temporaries = self._scratches.sweep()
+        tally, sizes = Tally(known), []
+        for entry, size in self._entries():
+            name = tally.stray(entry.name, size)
+            if name is not None and self._remove_stray(entry, name):
+                sizes.append(size)
+        return tally.swept(sizes, temporaries)
+
+    def _entries(self) -> Iterator[tuple[os.DirEntry[str], int]]:
+        """All that lies where blobs do, and its size."""
         for number in range(256):
             for entry in list(os.scandir(self._blobs / f"{number:02x}")):
-                name = entry.name.removesuffix(SUFFIX)
-                if name in known:
-                    kept_bytes += size_of(entry)
-                    if name == entry.name:
-                        found.add(name)
-                elif HASH.fullmatch(name) and (size := self._remove_stray(entry, name)) is not None:
-                    blobs += 1
-                    blob_bytes += size
-        return Swept(
-            blobs=blobs,
-            blob_bytes=blob_bytes,
-            temporaries=temporaries,
-            missing=frozenset(BlobHash(name) for name in known if name not in found),
-            kept=len(found),
-            kept_bytes=kept_bytes,
-        )
-
-    def _sweep_incoming(self) -> int:
-        return 0  # what is put lies in the scratch directories until then
+                yield entry, _size_of(entry)
 
     def _let_go(self) -> None:
         """Forget the puts of long ago: they have their rows by now."""
@@ -321,7 +349,7 @@ class FileBlobStore(Service):
         """What was last changed before then has no row on its way: of an earlier process, or long ago."""
         return max(self._started_s, time.time() - self._held_s)
 
-    def _remove_stray(self, entry: os.DirEntry[str], name: str) -> int | None:
+    def _remove_stray(self, entry: os.DirEntry[str], name: str) -> bool:
         before_s = time.monotonic() - self._held_s
         with self._renaming:
             # whatever its date: the time of day may have been set back since our start
@@ -330,9 +358,8 @@ class FileBlobStore(Service):
                 or self._settled_s.get(name, before_s) > before_s
                 or not older(entry, self._strays_s())
             ):
-                return None
-            size = size_of(entry)
-            return size if remove(Path(entry.path)) else None
+                return False
+            return remove(Path(entry.path))
 
 
 def settle(path: Path) -> tuple[str, int]:
@@ -364,7 +391,7 @@ def existing(path: Path) -> Path:
     return path
 
 
-def size_of(entry: os.DirEntry[str]) -> int:
+def _size_of(entry: os.DirEntry[str]) -> int:
     """Bytes; 0 when it is gone."""
     try:
         return entry.stat(follow_symlinks=False).st_size

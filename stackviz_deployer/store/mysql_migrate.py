@@ -27,7 +27,7 @@ log = Logger()
 OTHERS_S = 120
 """For which a node waits for another that changes the form."""
 
-_OURS = ("tasks", "artifacts", "expired_artifacts", "marks")
+_OURS = ("tasks", "artifacts", "expired_artifacts", "marks", "condemned")
 
 
 def migrate(txn: Cursor, where: str, name: str, migrations: Sequence[Migration]) -> int:

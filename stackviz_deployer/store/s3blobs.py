@@ -6,8 +6,7 @@ asked for as a whole are copied whole, of large ones the blocks that are asked f
 is checked before it is given out: a whole blob by its name, blocks by their CRC-32, an index
 by gzip's.  What is damaged is not served, and its site ends as one whose data is lost.
 
-Nodes see of each other the objects alone, as in sharedblobs.py: a put makes an object young
-again, and nothing younger than ``held_s`` is removed.
+What is removed, and when, the database that the nodes share decides: see condemned.py.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from twisted.python.failure import Failure
 
 from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 from stackviz_deployer.model import BlobHash, BlobRef, BlobSpan
-from stackviz_deployer.store.blobs import HASH, HELD_S, SUFFIX, Swept, settle
+from stackviz_deployer.store.blobs import HELD_S, SUFFIX, Swept, Tally, settle
 from stackviz_deployer.store.blockindex import (
     MAX_INDEX_BYTES,
     BlockIndex,
@@ -39,9 +38,10 @@ from stackviz_deployer.store.blockindex import (
     read_index,
 )
 from stackviz_deployer.store.cache import BlobCache, Room
+from stackviz_deployer.store.condemned import Condemned
 from stackviz_deployer.store.files import explained
 from stackviz_deployer.store.s3calls import S3Calls
-from stackviz_deployer.store.s3client import Found, S3Client
+from stackviz_deployer.store.s3client import S3Client
 from stackviz_deployer.store.scratch import Scratch, ScratchPlace
 
 log = Logger()
@@ -62,14 +62,24 @@ class S3BlobStore(Service):
     """interfaces.BlobStore in a bucket."""
 
     def __init__(
-        self, state_dir: Path, client: S3Client, calls: S3Calls, *, cache_bytes: int, held_s: float = HELD_S
+        self,
+        state_dir: Path,
+        client: S3Client,
+        calls: S3Calls,
+        condemned: Condemned,
+        *,
+        cache_bytes: int,
+        held_s: float = HELD_S,
     ) -> None:
-        """``calls``: started before this and stopped after it; ``held_s``: longer than any task takes."""
+        """``calls``: started before this and stopped after it; ``condemned``: of the nodes' database.
+
+        ``held_s``: longer than any task takes.
+        """
         self._scratches = ScratchPlace(state_dir / "tmp", held_s)
         self._cache = BlobCache(state_dir / "cache" / "blobs", cache_bytes)
         self._client = client
         self._calls = calls
-        self._held_s = held_s
+        self._condemned = condemned
         self._indices = IndexCache()
         self._coming: dict[str, list[Deferred[Path]]] = {}
         self._damaged: set[BlobHash] = set()
@@ -90,6 +100,7 @@ class S3BlobStore(Service):
         """As in interfaces.BlobStore; tried again for a while when the store does not answer."""
         name, size = await self._calls.local(settle, path)
         blob = BlobRef(hash=BlobHash(name), size=size, blocks=blocks_path is not None)
+        await self._condemned.put(blob.hash)
         if blocks_path is not None:
             _, index_size = await self._calls.local(settle, blocks_path)
             await self._calls.stubborn(index_size, self._store, name + SUFFIX, blocks_path)
@@ -136,7 +147,11 @@ class S3BlobStore(Service):
         await self._calls.local(self._scratches.remove, directory)
 
     def settled(self, hashes: Iterable[BlobHash]) -> None:
-        """Nothing: an object's age says whether its row may be on the way."""
+        """Nothing: see ``hold``."""
+
+    async def hold(self, blobs: Sequence[BlobRef]) -> None:
+        """See Condemned.hold."""
+        await self._condemned.hold(blobs, self._absent)
 
     async def lost(self, blobs: Sequence[BlobRef]) -> frozenset[BlobHash]:
         """Those that are gone, not whole or damaged; of whole ones here the store is not asked.
@@ -150,25 +165,37 @@ class S3BlobStore(Service):
             if blob.hash in self._damaged
             or (blob.hash not in self._cache and now_s - self._seen_s.get(blob.hash, -SEEN_S) >= SEEN_S)
         ]
+        return await self._absent(asked)
+
+    async def _absent(self, blobs: Sequence[BlobRef]) -> frozenset[BlobHash]:
+        """Those that the store does not have, or not whole.  Raises StoreError."""
         try:
             there = await gatherResults(
-                [Deferred.fromCoroutine(self._is_there(blob)) for blob in asked], consumeErrors=True
+                [Deferred.fromCoroutine(self._is_there(blob)) for blob in blobs], consumeErrors=True
             )
         except FirstError as error:
             error.subFailure.raiseException()
-        return frozenset(blob.hash for blob, is_there in zip(asked, there, strict=True) if not is_there)
+        return frozenset(blob.hash for blob, is_there in zip(blobs, there, strict=True) if not is_there)
 
     async def remove(self, hashes: Iterable[BlobHash]) -> None:
-        """Remove blobs that no artifact names any more, once nobody can be about to name them."""
-        names = tuple(hashes)
-        for name in names:
+        """Condemn blobs that no artifact names any more."""
+        await self._condemned.add(hashes)
+
+    async def clear(self) -> int:
+        """Remove some of those that have been condemned for long enough; how many, 0 without more."""
+
+        async def drop(name: BlobHash) -> None:
             self._seen_s.pop(name, None)
-            await self._calls.remote(0, self._remove, name)
+            await self._calls.remote(0, self._drop, name)
+
+        return await self._condemned.clear(drop)
 
     async def sweep(self, known: AbstractSet[str]) -> Swept:
-        """Remove old work in progress, and objects that are not ``known`` and not young."""
+        """Remove old work in progress, and condemn blobs that are not ``known``."""
         temporaries = await self._calls.local(self._scratches.sweep)
-        return await self._calls.long(self._sweep, known, temporaries)
+        swept, strays = await self._calls.long(self._look, known, temporaries)
+        await self._condemned.add(strays)
+        return swept
 
     # copies
 
@@ -250,14 +277,9 @@ class S3BlobStore(Service):
         path.unlink(missing_ok=True)
 
     def _store(self, name: str, path: Path) -> None:
-        """Put an object, unless it is there, the same, and young enough to stay until its row is there."""
+        """Put an object, unless it is there, and the same."""
         there = self._client.head(BELOW + name)
-        if (
-            there is None
-            or there.size != path.stat().st_size
-            or there.changed_s < time.time() - self._held_s / 2
-            or there.md5 not in (None, _md5(path))
-        ):
+        if there is None or there.size != path.stat().st_size or there.md5 not in (None, _md5(path)):
             self._client.put(BELOW + name, path)
 
     async def _is_there(self, blob: BlobRef) -> bool:
@@ -274,42 +296,19 @@ class S3BlobStore(Service):
         self._seen_s[blob.hash] = time.monotonic()
         return True
 
-    def _is_old(self, found: Found | None) -> bool:
-        return found is not None and found.changed_s < time.time() - self._held_s
+    def _drop(self, name: BlobHash) -> None:
+        for key in (name + SUFFIX, name):
+            self._client.remove(BELOW + key)
+            self._cache.drop(key)
 
-    def _remove(self, name: str) -> bool:
-        """Remove a blob and its index, unless it is young; whether there was something to remove."""
-        # Asked for again, just before: another node may have put it since it was listed.
-        if not self._is_old(self._client.head(BELOW + name)):
-            return False
-        if not name.endswith(SUFFIX):
-            self._remove(name + SUFFIX)
-        self._client.remove(BELOW + name)
-        self._cache.drop(name)
-        return True
-
-    def _sweep(self, known: AbstractSet[str], temporaries: int) -> Swept:
-        blobs = blob_bytes = kept_bytes = 0
-        found = set()
+    def _look(self, known: AbstractSet[str], temporaries: int) -> tuple[Swept, set[BlobHash]]:
+        tally, strays, sizes = Tally(known), set(), []
         for one in self._client.listed(BELOW):
-            entry = one.key.removeprefix(BELOW)
-            name = entry.removesuffix(SUFFIX)
-            if name in known:
-                kept_bytes += one.size
-                if name == entry:
-                    found.add(name)
-            elif HASH.fullmatch(name) and self._is_old(one):
-                blobs += 1
-                blob_bytes += one.size
-                self._remove(entry)
-        return Swept(
-            blobs=blobs,
-            blob_bytes=blob_bytes,
-            temporaries=temporaries,
-            missing=frozenset(BlobHash(name) for name in known if name not in found),
-            kept=len(found),
-            kept_bytes=kept_bytes,
-        )
+            name = tally.stray(one.key.removeprefix(BELOW), one.size)
+            if name is not None:
+                strays.add(name)
+                sizes.append(one.size)
+        return tally.swept(sizes, temporaries), strays
 
 
 def _md5(path: Path) -> str:

@@ -135,6 +135,7 @@ def build(config: Config, reactor: Any) -> IService:
             clock=reactor,
             scrapes=config.scrapes,
             epilogue=epilogue,
+            hold=blobs.hold,
             settled=blobs.settled,
             meters=meters,
         )

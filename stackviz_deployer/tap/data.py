@@ -17,6 +17,7 @@ from stackviz_deployer.errors import ConfigError, StoreError
 from stackviz_deployer.interfaces import InThread
 from stackviz_deployer.settings import Bucket
 from stackviz_deployer.store.blobs import HELD_S, FileBlobStore
+from stackviz_deployer.store.condemned import Condemned
 from stackviz_deployer.store.database import Database
 from stackviz_deployer.store.disk import DiskProbe
 from stackviz_deployer.store.sharedblobs import SharedBlobStore
@@ -61,7 +62,9 @@ def data_place(config: Config, database: Database, in_thread: InThread, reactor:
             writable=disk.check,
         )
     return DataPlace(
-        blobs=SharedBlobStore(state_dir, place.path, reactor, held_s=_held_s(config)),
+        blobs=SharedBlobStore(
+            state_dir, place.path, Condemned(database, reactor), reactor, held_s=_held_s(config)
+        ),
         uploads=SharedUploads(place.path, in_thread, reactor, upload_bytes=upload_bytes, writable=disk.check),
         disk=disk,
         shared=True,
@@ -89,7 +92,14 @@ def _bucket(
 
     return DataPlace(
         before=(calls,),
-        blobs=S3BlobStore(state_dir, client, calls, cache_bytes=place.cache_bytes, held_s=_held_s(config)),
+        blobs=S3BlobStore(
+            state_dir,
+            client,
+            calls,
+            Condemned(database, reactor),
+            cache_bytes=place.cache_bytes,
+            held_s=_held_s(config),
+        ),
         uploads=S3Uploads(local, state_dir, client, calls, reactor, upload_bytes=upload_bytes),
         disk=disk,
         shared=True,

@@ -12,14 +12,21 @@ from stackviz_deployer.jobs.queue import JobQueue
 class WholeQueue(JobQueue):
     """Starts and stops its executor with itself."""
 
-    def __init__(self, *, pipeline, scrapes, bus=None, works=True, **parts):
+    def __init__(self, *, pipeline, scrapes, bus=None, works=True, hold=None, **parts):
         store, clock, writable = parts["store"], parts["clock"], parts.get("writable", lambda: None)
         bus = bus or LocalBus(store, writable)
         epilogue = Epilogue(parts["uploads"])
         self.executor = None
         if works:
+            more = {} if hold is None else {"hold": hold}
             self.executor = Executor(
-                bus=bus, store=store, pipeline=pipeline, clock=clock, scrapes=scrapes, epilogue=epilogue
+                bus=bus,
+                store=store,
+                pipeline=pipeline,
+                clock=clock,
+                scrapes=scrapes,
+                epilogue=epilogue,
+                **more,
             )
         super().__init__(bus=bus, epilogue=epilogue, executor=self.executor, **parts)
 

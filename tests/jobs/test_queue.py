@@ -442,6 +442,27 @@ class StoreTroubleTests(QueueTestCase):
             self.finish(submitted)
             self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
 
+    def test_nothing_is_recorded_whose_blobs_may_go(self):
+        """They are held before each try."""
+        asked = []
+
+        async def hold(blobs):
+            asked.append(blobs)
+            if len(asked) < RECORD_TRIES:
+                raise StoreError("being removed")
+
+        self.queue = self.build(hold=hold)
+        self.start()
+        submitted = self.submit()
+        self.finish(submitted)
+        for pause in RETRY_S[: RECORD_TRIES - 1]:
+            self.assertEqual(self.state(submitted), TaskState.PENDING)
+            self.clock.advance(pause)
+        self.assertEqual(self.state(submitted), TaskState.FINISHED)
+        blobs = [blob for _, blob in an_outcome(submitted.task).artifacts]
+        self.assertEqual(asked, [blobs] * RECORD_TRIES)
+        self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
+
     def test_nothing_is_claimed_that_could_not_be_stored(self):
         """It waits, through a restart too, and begins by itself when the disk has room again."""
         full = [False]

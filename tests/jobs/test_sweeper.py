@@ -10,6 +10,8 @@ from stackviz_deployer.errors import DataLostError, StoreError
 from stackviz_deployer.jobs.sweeper import BATCH, EXPIRE_S, LOST, MANY_LOST, TIDY_S, Sweeper
 from stackviz_deployer.model import TaskState
 from stackviz_deployer.settings import Retention
+from stackviz_deployer.store import condemned
+from stackviz_deployer.store.sharedblobs import SharedBlobStore
 from tests.store.building import StoreTestCase, a_job, a_parsed, counts
 
 
@@ -129,6 +131,23 @@ class SweeperTests(StoreTestCase):
         await self.next()
         self.assertEqual(await self.state(task), "expired")
         self.assertFalse(stray.exists())
+
+    async def test_shared_blobs_go_later(self) -> None:
+        """What expires makes room once no other node can be about to name it."""
+        self.shared = self.opened
+        place = self.state_dir / "mount"
+        place.mkdir()
+        self.files = self.start(SharedBlobStore(self.state_dir, place, self.condemned(), reactor))
+        count = condemned.BATCH + 10
+        for n in range(count):
+            await self.finished(n)
+        self.state_dir = place  # whose files are counted
+        self.sweeper(bytes=45)
+        await self.rests()
+        self.assertEqual(self.on_disk(), count)
+        await self.pass_time(condemned.HELD_S)
+        await self.next()
+        self.assertEqual(self.on_disk(), 4)
 
     async def test_size(self) -> None:
         tasks = [await self.finished(n) for n in range(BATCH + 10)]

@@ -3,12 +3,18 @@
 
 import gzip
 import hashlib
+import threading
+import time
 from pathlib import Path
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 
 from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 from stackviz_deployer.model import BlobSpan
+from stackviz_deployer.store.condemned import FRESH_S, HELD_S
 from tests.store.building import a_blob, write_block_gzip
 
 
@@ -106,35 +112,91 @@ class BlobContract:
 
 
 class SharedContract(BlobContract):
-    """What those do that several nodes use; ``age`` makes a blob and its index old."""
+    """What those do that several nodes use, which share a database, too."""
 
-    async def test_sweep(self):
+    async def test_what_nobody_names_is_removed_later(self):
         wanted = await self.store.put(self.file(b"wanted"))
         stray, _ = await self.in_blocks()
-        young = await self.store.put(self.file(b"young"))
-        for blob in (wanted, stray):
-            self.age(blob)
-        swept = await self.another().sweep({wanted.hash, a_blob(7).hash})
-        self.assertEqual((swept.blobs, swept.kept, swept.missing), (2, 1, {a_blob(7).hash}))
-        self.assertEqual(await self.another().lost([wanted, stray, young]), {stray.hash})
+        coming = await self.store.put(self.file(b"its task is at work"))
+        other = self.another()
+        swept = await other.sweep({wanted.hash, a_blob(7).hash})
+        self.assertEqual((swept.blobs, swept.kept, swept.missing), (3, 1, {a_blob(7).hash}))
+        self.assertEqual(await other.clear(), 0)
+        await self.pass_time(HELD_S - 60)
+        self.assertEqual(await self.another().clear(), 0)
+        await self.name(coming)
+        await other.sweep({wanted.hash, coming.hash})  # which begins nothing anew
+        await self.pass_time(60)
+        self.assertEqual(await self.another().clear(), 1)
+        self.assertEqual(await self.another().lost([wanted, stray, coming]), {stray.hash})
+        swept = await other.sweep({wanted.hash, coming.hash})
+        self.assertEqual((swept.blobs, swept.kept), (0, 2))
 
-    async def test_put_again_is_young_again(self):
+    async def test_remove(self):
+        blob, _ = await self.in_blocks()
+        other = await self.store.put(self.file())
+        await self.another().remove([blob.hash, a_blob(7).hash])
+        self.assertEqual(await self.another().clear(), 0)
+        await self.pass_time(HELD_S)
+        self.assertEqual(await self.another().clear(), 2)
+        self.assertEqual(await self.another().lost([blob, other]), {blob.hash})
+
+    async def test_a_put_spares(self):
         """Its row may be on the way, although the blob lies there since long ago."""
         blob, _ = await self.in_blocks()
-        self.age(blob)
-        await self.another().put(*self.blocks_again())
-        await self.store.sweep(set())
         await self.store.remove([blob.hash])
-        self.assertEqual(await self.store.lost([blob]), set())
+        await self.pass_time(HELD_S)
+        await self.another().put(*self.blocks_again())
+        self.assertEqual(await self.store.clear(), 0)
+        await self.store.sweep(set())  # condemned anew, and the time begins anew
+        self.assertEqual(await self.store.clear(), 0)
+        self.assertEqual(await self.another().lost([blob]), set())
 
     def blocks_again(self):
         path = self.work / "again.gz"
         return path, write_block_gzip(path, [b"a\n", b"b\n", b"c\n"])
 
-    async def test_remove(self):
+    async def test_a_put_during_the_removal(self):
+        """Another node removes the same blob at the same moment: the put waits, and brings it again."""
         blob, _ = await self.in_blocks()
-        other = await self.store.put(self.file())
-        self.age(blob)
-        await self.another().remove([blob.hash, a_blob(7).hash])
-        self.assertEqual(await self.another().lost([blob, other]), {blob.hash})
-        self.assertEqual((await self.another().sweep({other.hash})).blobs, 0)
+        remover = self.another()
+        begun, go = threading.Event(), threading.Event()
+        drop = remover._drop
+
+        def late(name):
+            begun.set()
+            go.wait(30)
+            drop(name)
+
+        remover._drop = late
+        await remover.remove([blob.hash])
+        await self.pass_time(HELD_S)
+        removing = Deferred.fromCoroutine(remover.clear())
+        await deferToThread(begun.wait, 30)
+        putting = Deferred.fromCoroutine(self.store.put(*self.blocks_again()))
+        await deferLater(reactor, 0.5)  # not synchronisation: were it not to wait, it would be done by then
+        self.assertNoResult(putting)
+        go.set()
+        self.assertEqual(await removing, 1)
+        self.assertEqual(await putting, blob)
+        self.assertEqual(await self.another().lost([blob]), set())
+
+    async def test_a_task_that_is_recorded_long_after(self):
+        """It could not be for a while, and another node takes its blobs for strays."""
+        kept, gone = await self.store.put(self.file(b"kept")), await self.store.put(self.file(b"gone"))
+        await self.store.hold([kept, gone])
+        self.forget_that_it_spared(self.store)
+        other = self.another()
+        await other.remove([gone.hash])
+        await self.pass_time(HELD_S)
+        await other.remove([kept.hash])
+        self.assertEqual(await other.clear(), 1)
+        with self.assertRaises(StoreError):
+            await self.store.hold([kept, gone])
+        await self.pass_time(HELD_S)
+        self.assertEqual(await other.clear(), 0)
+        self.assertEqual(await self.another().lost([kept, gone]), {gone.hash})
+        await self.store.hold([kept])
+
+    def forget_that_it_spared(self, store):
+        store._condemned._clock = lambda: time.monotonic() + FRESH_S

@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from stackviz_deployer.model import BlobHash, BlobRef, Job, ParsedArtifact
 from stackviz_deployer.store.blobs import FileBlobStore
+from stackviz_deployer.store.condemned import Condemned
 from stackviz_deployer.store.mysql import MysqlDatabase
 from stackviz_deployer.store.retention import SqlRetention
 from stackviz_deployer.store.sqlite import SqliteDatabase
@@ -40,6 +41,7 @@ class StoreTestCase(TestCase):
         self.state_dir = Path(self.mktemp())
         self.state_dir.mkdir()
         self.path = self.state_dir / "stackviz.sqlite3"
+        self.shared = None
 
     def start(self, service):
         service.startService()
@@ -56,8 +58,29 @@ class StoreTestCase(TestCase):
         self.rows = SqlRetention(database, self.clock)
         return SqlTaskStore(database, self.clock)
 
+    def condemned(self) -> Condemned:
+        """A node's view of the database that all nodes of this test share."""
+        if self.shared is None:
+            self.shared = self.database()
+        return Condemned(self.shared, reactor)
+
+    async def pass_time(self, by_s: float) -> None:
+        """All that is condemned has been for so much longer."""
+        await self.shared.write(backdate, int(by_s * 1000))
+
+    async def name(self, *blobs: BlobRef) -> None:
+        """A task of the shared database ends with these."""
+        store = SqlTaskStore(self.shared, Ticks())
+        made = [(a_parsed(blob.hash), blob) for blob in blobs]
+        task, _ = await store.create(a_job(), cancel_hash="0", force=True, queue_limit=10)
+        await store.finish(await store.begin(task.id, "a"), task.job, made, [])
+
     def blobs(self) -> FileBlobStore:
         return self.start(FileBlobStore(self.state_dir, reactor))
+
+
+def backdate(txn, by_ms):
+    txn.execute("UPDATE condemned SET since_ms = since_ms - ?, removing_ms = removing_ms - ?", (by_ms, by_ms))
 
 
 class OnMysql:

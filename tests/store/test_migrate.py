@@ -153,7 +153,9 @@ class LoadTests(StoreTestCase):
             tables = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
             )
-            self.assertEqual({name for (name,) in tables}, {"tasks", "artifacts", "expired_artifacts"})
+            self.assertEqual(
+                {name for (name,) in tables}, {"tasks", "artifacts", "expired_artifacts", "condemned"}
+            )
 
     def test_gap(self) -> None:
         for names in ((), ("0002_b.sql",), ("0001_a.sql", "0003_c.sql"), ("0001_a.sql", "0001_b.sql")):

@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThread
 from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 from stackviz_deployer.settings import Credentials
 from stackviz_deployer.store import s3calls, s3client
-from stackviz_deployer.store.blobs import HELD_S
+from stackviz_deployer.store.condemned import HELD_S
 from stackviz_deployer.store.s3blobs import MAX_SEEN, WHOLE_BYTES, S3BlobStore
 from stackviz_deployer.store.s3calls import S3Calls
 from stackviz_deployer.store.s3client import CONNECTIONS, S3Client, StoreAwayError
@@ -41,6 +41,7 @@ class S3TestCase(StoreTestCase):
             self.server.ask("DELETE", key)
         self.proxy = Spoiler(self.server.port)
         self.addCleanup(self.proxy.close)
+        self.condemned()  # its database stops last
         self.store = self.node(self.state_dir)
         self.work = self.state_dir / "tmp" / "work"
         self.work.mkdir()
@@ -52,17 +53,13 @@ class S3TestCase(StoreTestCase):
     def node(self, state_dir=None, *, cache_bytes=64 * MIB, **place):
         client = self.client(**place)
         calls = self.start(S3Calls(client, reactor))
-        store = S3BlobStore(state_dir or Path(self.mktemp()), client, calls, cache_bytes=cache_bytes)
+        state_dir = state_dir or Path(self.mktemp())
+        store = S3BlobStore(state_dir, client, calls, self.condemned(), cache_bytes=cache_bytes)
         store.calls = calls
         return self.start(store)
 
     def another(self):
         return self.node()
-
-    def age(self, blob):
-        for key in self.server.stored():
-            if blob.hash in key:
-                self.server.age(key, HELD_S + 60)
 
     def large(self, n=3 * MIB, seed=1):
         """A file of that many bytes that nothing compresses."""
@@ -97,18 +94,18 @@ class ReadTests(S3TestCase):
         self.assertEqual(gzip.decompress(cut(await other.span(blob, 2, 3))), texts[2] + texts[3])
         self.assertLess(other._cache.bytes, WHOLE_BYTES)
         self.assertNotIn(blob.hash, other._cache)
-        asked = self.proxy.requests
+        asked = self.proxy.reads
         self.assertEqual(gzip.decompress(cut(await other.span(blob, 2, 3))), texts[2] + texts[3])
-        self.assertEqual(self.proxy.requests, asked)
+        self.assertEqual(self.proxy.reads, asked)
 
     async def test_one_download_for_many_readers(self):
         blob = await self.store.put(self.large())
         other = self.another()
         await other.lost([blob])
-        asked = self.proxy.requests
+        asked = self.proxy.reads
         paths = await gatherResults([Deferred.fromCoroutine(other.path(blob)) for _ in range(20)])
         self.assertEqual(len(set(paths)), 1)
-        self.assertEqual(self.proxy.requests, asked + 1)
+        self.assertEqual(self.proxy.reads, asked + 1)
 
     async def test_who_goes_leaves_it_to_the_others(self):
         blob = await self.store.put(self.large())
@@ -295,7 +292,8 @@ class FaultTests(S3TestCase):
         self.addCleanup(proxy.close)
         client = S3Client(server.place(proxy.port), server.credentials, connections=CONNECTIONS)
         calls = self.start(S3Calls(client, reactor))
-        store = self.start(S3BlobStore(Path(self.mktemp()), client, calls, cache_bytes=64 * MIB))
+        store = S3BlobStore(Path(self.mktemp()), client, calls, self.condemned(), cache_bytes=64 * MIB)
+        self.start(store)
         path = self.large()
         data = path.read_bytes()
         blob = await store.put(path)
@@ -318,12 +316,9 @@ class FaultTests(S3TestCase):
         """Nothing of it is taken for lost data, neither after a HEAD, which cannot tell the two apart."""
         blob = await self.store.put(self.large())
         other = self.node(bucket="another")
-        for call in (
-            other.path(blob),
-            other.lost([blob]),
-            other.sweep({blob.hash}),
-            other.remove([blob.hash]),
-        ):
+        await other.remove([blob.hash])
+        await self.pass_time(HELD_S)
+        for call in (other.path(blob), other.lost([blob]), other.sweep({blob.hash}), other.clear()):
             self.assertIn("no such bucket", await self.fails(call))
 
     async def test_nothing_listens(self):

@@ -31,40 +31,12 @@ class SharedBlobTests(SharedContract, StoreTestCase):
         super().setUp()
         self.place = Path(self.mktemp())
         self.place.mkdir()
-        self.store = self.start(SharedBlobStore(self.state_dir, self.place, reactor))
+        self.store = self.start(SharedBlobStore(self.state_dir, self.place, self.condemned(), reactor))
         self.work = self.state_dir / "tmp" / "work"
         self.work.mkdir()
 
     def another(self):
-        return self.start(SharedBlobStore(Path(self.mktemp()), self.place, reactor))
-
-    def age(self, blob):
-        for path in (self.place / "blobs" / blob.hash[:2]).glob(f"{blob.hash}*"):
-            make_old(path, HELD_S + 60)
-
-    async def test_what_is_young_stays(self):
-        """Another node's row may be on the way, also when this node's site has expired."""
-        blob = await self.store.put(self.file())
-        other = self.another()
-        await other.remove([blob.hash])
-        swept = await other.sweep(set())
-        self.assertEqual((swept.blobs, await other.lost([blob])), (0, set()))
-
-    async def test_put_during_the_removal(self):
-        """Between the look at the date and the other name."""
-        blob = await self.store.put(self.file())
-        self.age(blob)
-        place = self.place / "blobs" / blob.hash[:2] / blob.hash
-        store = self.store
-
-        class Late(type(place)):
-            def rename(self, target):
-                os.utime(place)  # the other node's put
-                return super().rename(target)
-
-        self.assertFalse(store._take_away(Late(place)))
-        self.assertEqual(await store.lost([blob]), set())
-        self.assertEqual(list((self.place / "tmp").iterdir()), [])
+        return self.start(SharedBlobStore(Path(self.mktemp()), self.place, self.condemned(), reactor))
 
     async def test_what_a_killed_node_left(self):
         old, young = self.place / "tmp" / "old", self.place / "tmp" / "young"
@@ -80,7 +52,7 @@ class SharedBlobTests(SharedContract, StoreTestCase):
         place.mkdir()
         self.addCleanup(os.system, f"rm -r {place}")
         self.assertNotEqual(place.stat().st_dev, self.state_dir.stat().st_dev)
-        store = self.start(SharedBlobStore(self.state_dir, place, reactor))
+        store = self.start(SharedBlobStore(self.state_dir, place, self.condemned(), reactor))
         blob = await store.put(self.file())
         self.assertEqual((await store.path(blob)).read_bytes(), b"data")
         self.assertEqual(list((place / "tmp").iterdir()) + list(self.work.iterdir()), [])
@@ -89,7 +61,7 @@ class SharedBlobTests(SharedContract, StoreTestCase):
         """Nothing is made below it: that would lie on the wrong disk."""
         absent = Path(self.mktemp())
         with self.assertRaisesRegex(StoreError, "mount it"):
-            SharedBlobStore(self.state_dir, absent, reactor).startService()
+            SharedBlobStore(self.state_dir, absent, self.condemned(), reactor).startService()
         self.assertFalse(absent.exists())
 
 
