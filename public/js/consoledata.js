@@ -15,7 +15,7 @@ const SPAN_BLOCKS = 32;
  * @param {string} id of the artifact
  * @param {import("./lib/types.js").BlockIndex} index
  */
-export function makeConsoleData(id, index) {
+function makeConsoleData(id, index) {
   /** @type {Map<number, ConsoleLine[]>} */
   const kept = new Map();
   let kept_chars = 0;

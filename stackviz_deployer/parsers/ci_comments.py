@@ -23,7 +23,6 @@ MAX_DETAIL_CHARS = 512
 _HEAD = re.compile(r"Patch Set ([0-9]{1,9}):((?: [A-Za-z-]+[+-][0-9]+| -[A-Za-z-]+)*)")
 # "(check pipeline)"; Zuul's own tests have a bare "(gate)".
 _BUILD = re.compile(r"Build ([A-Za-z]+)(?: \((?:([^()]{1,200}?) pipeline|([^()\s]{1,200}))\))?")
-_SET = re.compile(r"(https?://\S+/buildset/[0-9a-f]{32})\s*", re.ASCII)
 _JOB = re.compile(
     r"- (?:(\S+) )?(\S+) : (.+?)(?: in ((?:[0-9]+h )?(?:[0-9]+m )?[0-9]+s))?( \(non-voting\))?", re.ASCII
 )
@@ -65,7 +64,6 @@ class CiComment:
     outcome: str | None = None
     """succeeded, failed, canceled..., as written."""
     pipeline: str | None = None
-    buildset_url: str | None = None
     builds: tuple[CommentBuild, ...] = ()
 
 
@@ -80,7 +78,6 @@ def parse_comment(message: str, tag: str | None = None) -> CiComment:
     lines = [line for line in lines if len(line) <= MAX_LINE_CHARS]
     head = next((match for line in lines[:3] if (match := _HEAD.match(line))), None)
     build = next((match for line in lines if (match := _BUILD.match(line))), None)
-    buildset = next((match for line in lines if (match := _SET.fullmatch(line))), None)
     tagged = _TAG.fullmatch(tag or "")
     pipeline = tagged[1] if tagged else (build[2] or build[3]) if build else None
     builds = tuple(_jobs(lines)) or tuple(_trigger_jobs(lines))
@@ -88,7 +85,6 @@ def parse_comment(message: str, tag: str | None = None) -> CiComment:
         patchset=int(head[1]) if head and int(head[1]) else None,
         outcome=build[1] if build else None,
         pipeline=pipeline,
-        buildset_url=buildset[1] if buildset else None,
         builds=builds,
     )
 

@@ -20,7 +20,7 @@ export const OF_NEWLINE = 2;
 export const OTHER = 3;
 
 /** With all repetitions written out: each unit of a text may cost as many steps. */
-export const MOST_STEPS = 2000;
+const MOST_STEPS = 2000;
 
 /**
  * Steps by number: TAKE a unit of set `arg` and go to `next`; FORK to `next`, or else to `arg`; ASK `arg` of the place

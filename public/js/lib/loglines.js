@@ -3,7 +3,7 @@
 // its level, so that a filter by level can never take a traceback apart.
 
 /** Levels in ascending order; what stands before the first record has none and is always shown. */
-export const NO_LEVEL = 0;
+const NO_LEVEL = 0;
 /** @type {Record<string, number>} */
 const LEVEL_OF = { trace: 1, debug: 1, info: 2, audit: 2, notice: 2, warn: 3, warning: 3, error: 4, critical: 4, fatal: 4 };
 /** @type {Record<string, number>} the choices of the filter */

@@ -56,8 +56,3 @@ export function reveal(range, run, wanted, least_share) {
   const middle = (wanted.from_ms + wanted.to_ms) / 2;
   return clamp({ from_ms: middle - new_view / 2, to_ms: middle + new_view / 2 }, run);
 }
-
-/** @param {Range} range @param {Range} run */
-export function isWhole(range, run) {
-  return range.from_ms <= run.from_ms && range.to_ms >= run.to_ms;
-}

@@ -99,7 +99,7 @@ function makeLanes(worker, tags) {
  * Indices in the order of their values, equal ones as they stood.
  * @param {Float64Array} values
  */
-export function orderBy(values) {
+function orderBy(values) {
   const order = Uint32Array.from(values, (_, i) => i);
   return order.sort((a, b) => values[a] - values[b] || a - b);
 }
