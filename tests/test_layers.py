@@ -91,6 +91,14 @@ class LayerTests(SynchronousTestCase):
                     wrong.append(f"{path.relative_to(ROOT)} imports {name}")
         self.assertEqual(wrong, [])
 
+    def test_every_part_is_known(self) -> None:
+        """Here, and on the page that says what is where."""
+        page = (ROOT / "docs" / "architecture.rst").read_text(encoding="utf-8")
+        table = page.partition("\n\n====")[2].partition("\n\n")[0]
+        parts = {part_of(path) for path in modules()} - {"__init__"}
+        self.assertEqual(parts, {*ALLOWED, "tap"})
+        self.assertEqual({part for part in parts if f"``{part}``" not in table}, set())
+
     def test_worker_side_is_light(self) -> None:
         wrong = [
             f"{path.relative_to(ROOT)} imports {name}"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept: rows in SQLite, blobs in files."""
+"""What is kept: rows in SQLite or in MySQL, blobs in files or in an object store."""

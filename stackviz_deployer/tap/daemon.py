@@ -38,7 +38,7 @@ from stackviz_deployer.store.retention import SqlRetention
 from stackviz_deployer.store.task_store import SqlTaskStore
 from stackviz_deployer.tap.data import data_place
 from stackviz_deployer.tap.front import front, listening
-from stackviz_deployer.tap.tasks import shared_out, task_database
+from stackviz_deployer.tap.tasks import distribution, task_database
 from stackviz_deployer.web.blobs import FileThreads
 from stackviz_deployer.web.kept import Kept
 from stackviz_deployer.web.leaving import leave
@@ -64,7 +64,7 @@ def build(config: Config, reactor: Any) -> IService:
     data = data_place(config, database, writing.run, reactor)
     blobs, uploads, disk = data.blobs, data.uploads, data.disk
     kept = Kept()
-    tasks = shared_out(config, reactor, store=store, kept=kept, writable=data.writable)
+    tasks = distribution(config, reactor, store=store, kept=kept, writable=data.writable)
     rows = SqlRetention(
         database,
         ages.now_ms,

@@ -24,8 +24,8 @@ from stackviz_deployer.store.task_store import SqlTaskStore
 
 
 @frozen(kw_only=True)
-class SharedOut:
-    """Who tells whom of tasks."""
+class Distribution:
+    """How tasks come to those who work on them, and word of them to those who watch."""
 
     bus: Bus
     slots: HostSlots | None
@@ -55,15 +55,15 @@ def task_database(config: Config, reactor: Any, ages: Elapsed) -> Any:
     return MysqlDatabase(config.database, reactor, opened=join)
 
 
-def shared_out(
+def distribution(
     config: Config, reactor: Any, *, store: SqlTaskStore, kept: Copies, writable: Callable[[], None]
-) -> SharedOut:
+) -> Distribution:
     """``kept``: what this node keeps in memory of tasks.
 
     ``writable`` raises StoreError while it is known that results could not be stored.  Raises ConfigError.
     """
     if config.redis is None:
-        return SharedOut(bus=LocalBus(store, writable), slots=None, copies=kept, services=())
+        return Distribution(bus=LocalBus(store, writable), slots=None, copies=kept, services=())
     from stackviz_deployer.cluster.bus import RedisBus  # noqa: PLC0415 - txredisapi installs the reactor
     from stackviz_deployer.cluster.slots import SharedSlots  # noqa: PLC0415
 
@@ -78,7 +78,7 @@ def shared_out(
         works=config.role != "web",
         writable=writable,
     )
-    return SharedOut(bus=bus, slots=slots, copies=bus.copies, services=(slots, bus))
+    return Distribution(bus=bus, slots=slots, copies=bus.copies, services=(slots, bus))
 
 
 def node_name() -> str:
