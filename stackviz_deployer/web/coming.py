@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from zope.interface import implementer
 
 from stackviz_deployer.errors import StackvizError, TooManyUploadsError
 from stackviz_deployer.interfaces import Intake, Meters
@@ -24,7 +25,43 @@ CLIENT_COMING = 4
 GRACE_S = 10.0
 """For an upload to show its pace."""
 FAIR_PACE = 32 * 1024
-"""Bytes a second, on average since its start, that keep an upload its place while all are taken."""
+"""Bytes a second, on average while they were taken, that keep an upload its place while all are taken."""
+
+
+@implementer(IPushProducer)
+class Valve:
+    """What brings an upload, and how long it was told to wait for our disk: no fault of its sender's."""
+
+    def __init__(self, producer: IPushProducer, clock: IReactorTime) -> None:
+        self._producer = producer
+        self._clock = clock
+        self._was_shut = False
+        self._shut_s: float | None = None
+        """Since when it is."""
+        self._waited_s = 0.0
+        """Before that."""
+
+    def was_shut(self) -> bool:
+        """At any time since this was asked last."""
+        was, self._was_shut = self._was_shut, self._shut_s is not None
+        return was
+
+    def waited_s(self) -> float:
+        """All in all."""
+        return self._waited_s + (0.0 if self._shut_s is None else self._clock.seconds() - self._shut_s)
+
+    def pauseProducing(self) -> None:
+        self._was_shut = True
+        if self._shut_s is None:
+            self._shut_s = self._clock.seconds()
+        self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._waited_s, self._shut_s = self.waited_s(), None
+        self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self._producer.stopProducing()
 
 
 class Coming:
@@ -57,15 +94,21 @@ class Coming:
         if most > held[client] + 1:
             candidates = [one for one in coming if held[one.client] == most]
         else:
-            candidates = [one for one in coming if one.pace(now_s) < FAIR_PACE and now_s >= one.judged_s]
+            candidates = [
+                one for one in coming if one.age_s(now_s) >= GRACE_S and one.pace(now_s) < FAIR_PACE
+            ]
         self._meters.count("limit_hits", limit="uploads_at_once")
         if not candidates:
             raise TooManyUploadsError("too many uploads are on their way; try again later")
         return min(candidates, key=lambda one: one.pace(now_s))
 
-    def place(self, client: str, intake: Intake, failed: Callable[[StackvizError], None]) -> Placed:
-        """A body of this client's comes in; ``failed`` is told when it has to give way."""
-        placed = Placed(client, intake, failed, self._placed.discard, self._clock.seconds())
+    def place(
+        self, client: str, intake: Intake, failed: Callable[[StackvizError], None], valve: Valve | None
+    ) -> Placed:
+        """A body of this client's comes in through ``valve``; ``failed`` is told when it has to give way."""
+        placed = Placed(
+            client, intake, failed, self._placed.discard, began_s=self._clock.seconds(), valve=valve
+        )
         self._placed.add(placed)
         return placed
 
@@ -79,25 +122,31 @@ class Placed:
         intake: Intake,
         failed: Callable[[StackvizError], None],
         leave: Callable[[Placed], None],
+        *,
         began_s: float,
+        valve: Valve | None,
     ) -> None:
         self.client = client
         self.whole = False
         """Whether it has come in, and is only brought to the disk."""
-        self.judged_s = began_s + GRACE_S
         self.write = intake.write
         self._intake = intake
         self._failed = failed
         self._leave = leave
         self._began_s = began_s
+        self._valve = valve
 
     @property
     def size(self) -> int:
         return self._intake.size
 
+    def age_s(self, now_s: float) -> float:
+        """Since its start, without what it waited for our disk."""
+        return now_s - self._began_s - (self._valve.waited_s() if self._valve else 0.0)
+
     def pace(self, now_s: float) -> float:
-        """Bytes a second since the start; a body that has just begun is not quick for its first bytes."""
-        return self.size / max(now_s - self._began_s, GRACE_S)
+        """Bytes a second of its age; a body that has just begun is not quick for its first bytes."""
+        return self.size / max(self.age_s(now_s), GRACE_S)
 
     async def finish(self, *, name: str | None, boundary: str | None) -> Upload:
         self.whole = True

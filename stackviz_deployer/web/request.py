@@ -29,6 +29,7 @@ from stackviz_deployer.model import TaskId
 from stackviz_deployer.trace import REQUEST, new_request_id
 from stackviz_deployer.web import upload
 from stackviz_deployer.web.channel import SLICE
+from stackviz_deployer.web.coming import Valve
 from stackviz_deployer.web.errors import cut, fail, fail_page
 from stackviz_deployer.web.kept import MOST_BODY, Answer, Key
 from stackviz_deployer.web.names import well_formed
@@ -61,7 +62,7 @@ class LimitedRequest(Request):
     _marked = 0
     _refused = False
     _intake: Intake | None = None
-    _valve: _Valve | None = None
+    _valve: Valve | None = None
     _deadline: IDelayedCall | None = None
     _rest: _Rest | None = None
     _finish_after_rest = False
@@ -102,7 +103,7 @@ class LimitedRequest(Request):
         reception = self.channel.site.reception
         if reception.addressed(self.method, self.path):
             self._reception = reception
-            self._valve = _Valve(IPushProducer(self.transport))
+            self._valve = Valve(IPushProducer(self.transport), self.channel.site.clock)
             wrong_host = self._host_error()
             if wrong_host is not None:
                 self._refuse(wrong_host)
@@ -366,31 +367,6 @@ class LimitedRequest(Request):
         self.setHeader(b"Connection", b"close")
         self.write(body)
         self.channel.linger()
-
-
-@implementer(IPushProducer)
-class _Valve:
-    """What brings an upload, and whether it was told to wait."""
-
-    def __init__(self, producer: IPushProducer) -> None:
-        self._producer = producer
-        self._shut = self._was_shut = False
-
-    def was_shut(self) -> bool:
-        """At any time since this was asked last."""
-        was, self._was_shut = self._was_shut, self._shut
-        return was
-
-    def pauseProducing(self) -> None:
-        self._shut = self._was_shut = True
-        self._producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        self._shut = False
-        self._producer.resumeProducing()
-
-    def stopProducing(self) -> None:
-        self._producer.stopProducing()
 
 
 @implementer(IPushProducer)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from multipart import parse_options_header  # type: ignore[import-untyped]  # annotated, without py.typed
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request
 
 from stackviz_deployer.errors import (
@@ -21,7 +21,7 @@ from stackviz_deployer.interfaces import Intake, Meters, Tasks, Uploads
 from stackviz_deployer.model import Submitted
 from stackviz_deployer.web.body import header, refuse_foreign
 from stackviz_deployer.web.clients import Clients
-from stackviz_deployer.web.coming import Coming, Placed
+from stackviz_deployer.web.coming import Coming, Placed, Valve
 from stackviz_deployer.web.throttle import Throttle
 
 PATH = b"/api/upload"
@@ -63,7 +63,7 @@ class Reception:
     def begin(
         self,
         request: Request,
-        producer: IPushProducer | None,
+        producer: Valve | None,
         length: int | None,
         failed: Callable[[StackvizError], None],
     ) -> Intake:
@@ -78,7 +78,7 @@ class Reception:
         return self._admit(request, producer, failed)
 
     def _admit(
-        self, request: Request, producer: IPushProducer | None, failed: Callable[[StackvizError], None]
+        self, request: Request, producer: Valve | None, failed: Callable[[StackvizError], None]
     ) -> Placed:
         client = self._clients.of(request)
         self.coming.check_share(client)
@@ -91,7 +91,7 @@ class Reception:
             raise
         if giving_way is not None:
             giving_way.give_way()
-        return self.coming.place(client, intake, failed)
+        return self.coming.place(client, intake, failed, producer)
 
     def check(self, size: int) -> None:
         """Raise RequestTooLargeError when a body has as many bytes."""

@@ -7,6 +7,7 @@ import socket
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from stackviz_deployer.store.uploads import HIGH
 from stackviz_deployer.web import coming
 from stackviz_deployer.web.clients import Clients
 from stackviz_deployer.web.coming import AT_ONCE, CLIENT_COMING, FAIR_PACE, GRACE_S
@@ -93,6 +94,27 @@ class ComingTests(LimitCase):
         await self.refused(102)  # the others keep the pace, and these two have their grace
         for s in (first, second):
             await self.end_well(s, 1)
+
+    async def test_the_time_of_a_slow_disk_is_not_the_senders(self) -> None:
+        """Whom we made wait is as quick as when it was let; once it may go on, its own time runs."""
+        self.patch(coming, "AT_ONCE", 1)
+        run, gate = self.house.uploads._in_thread, Deferred[None]()
+        self.patch(self.house.uploads, "_in_thread", lambda *work: gate.addCallback(lambda _: run(*work)))
+        s = self.connect()
+        enough = HIGH + (1 << 18)
+        self.patch(coming, "FAIR_PACE", enough / 20)
+        await deferToThread(s.sendall, begun(1, enough, 2 * enough))
+        await self.until(lambda: any(one.size > HIGH for one in self.house.uploads._coming))
+        self.clock.advance(28)
+        await self.refused(100)
+        self.patch(self.house.uploads, "_in_thread", run)
+        gate.callback(None)
+        await self.until(lambda: any(one.size == enough for one in self.house.uploads._coming))
+        self.clock.advance(19)
+        await self.refused(100)
+        self.clock.advance(2)
+        await self.begin(100)
+        await self.gave_way(s)
 
     async def test_one_that_is_whole_is_let_alone(self) -> None:
         """Its sender has done all; the disk takes its time."""
