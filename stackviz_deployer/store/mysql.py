@@ -20,9 +20,10 @@ from pymysql.err import IntegrityError, MySQLError, ProgrammingError
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlineError
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from stackviz_deployer.errors import StoreError, UnknownOutcomeError
+from stackviz_deployer.errors import StoreError, UnknownOutcomeError, UnreachableError
 from stackviz_deployer.settings import MysqlServer
 from stackviz_deployer.store.database import Cursor, Kind, Statement
 from stackviz_deployer.store.inflight import InFlight
@@ -36,7 +37,7 @@ from stackviz_deployer.store.mysql_errors import (
     explained,
     is_lost,
 )
-from stackviz_deployer.store.mysql_migrate import lock_name, migrate, version
+from stackviz_deployer.store.mysql_migrate import lock_name, migrate, newer_form, version
 from stackviz_deployer.store.mysql_pool import (
     IDLE_S,
     LOCK_S,
@@ -64,6 +65,8 @@ MOST_TRIES = {DEADLOCK: 6, CHANGED: 6, LOCK_WAIT: 2, DUPLICATE: 2}
 A lock was waited for already, for LOCK_S; a duplicate is what another node made since we looked,
 which the next look shows.
 """
+FORM_S = 10.0
+"""Between two looks at whether a newer release has changed the tables under us."""
 PAUSE_S = 0.02
 """The longest pause before the second try; it doubles."""
 
@@ -83,13 +86,14 @@ class MysqlDatabase(Service):
         lock_s: int = LOCK_S,
         statement_s: float = STATEMENT_S,
         idle_s: int = IDLE_S,
+        form_s: float = FORM_S,
         opened: Callable[[Cursor], None] = lambda _: None,
     ) -> None:
         """``reactor``: IReactorCore, IReactorThreads and IReactorTime; ``migrations``: None = the package's.
 
         ``lock_s``: how long a statement waits for rows that another has, ``statement_s``: how long it
         may take at all, ``idle_s``: how long a transaction may ask nothing; ``stop_s``: how long
-        stopping waits before it cuts connections.
+        stopping waits before it cuts connections; ``form_s``: between two looks at the database's form.
         ``opened`` may read in the database of our form, before anybody else does.
         """
         self._server = server
@@ -102,6 +106,13 @@ class MysqlDatabase(Service):
         self._opened = opened
         self._calls = InFlight()
         self._pools: dict[str, MysqlPool] = {}
+        self._newest = 0
+        """The form that we know."""
+        self._newer: str | None = None
+        """Why nothing is read or written any more, for the operator."""
+        self._look = LoopingCall(lambda: Deferred.fromCoroutine(self._look_at_form()))
+        self._look.clock = reactor
+        self._form_s = form_s
 
     def startService(self) -> None:
         """Bring the database to our form; waits for it.  Raises StoreError: how to mend it."""
@@ -131,12 +142,16 @@ class MysqlDatabase(Service):
             )
             for kind in THREADS
         }
+        self._newest = migrations[-1].version
         self._calls.open()
+        self._look.start(self._form_s, now=False)
         super().startService()
 
     def stopService(self) -> Deferred[None]:
         """Wait for what runs, then close; what is asked from now on is refused."""
         super().stopService()
+        if self._look.running:
+            self._look.stop()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -166,6 +181,7 @@ class MysqlDatabase(Service):
 
         Raises StoreError.
         """
+        self._check_form()
         lock = lock_name(self._server.name, name)
         ours = await self._in_thread("turn", lambda connection: _take(connection, lock))
         try:
@@ -175,7 +191,20 @@ class MysqlDatabase(Service):
                 with suppress(StoreError):  # then the connection is gone, and the lock with it
                     await self._in_thread("turn", lambda connection: _give(connection, lock))
 
+    async def _look_at_form(self) -> None:
+        with suppress(StoreError):  # then it is away, as others tell
+            found = await self._in_thread("read", lambda connection: _transact(connection, "read", version))
+            newer = self._newest < found
+            if newer and self._newer is None:
+                log.critical("a newer release has changed the database: nothing more is done with it")
+            self._newer = newer_form(self._server.where, found, self._newest) if newer else None
+
+    def _check_form(self) -> None:
+        if self._newer is not None:
+            raise UnreachableError(self._newer, reason="the server's database was changed by a newer release")
+
     async def _run(self, kind: Kind, fn: Statement[P, T], *args: P.args, **kw: P.kwargs) -> T:
+        self._check_form()
         return await self._in_thread(
             kind, lambda connection: _transact(connection, kind, lambda txn: fn(txn, *args, **kw))
         )

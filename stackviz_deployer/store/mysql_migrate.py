@@ -39,10 +39,7 @@ def migrate(txn: Cursor, where: str, name: str, migrations: Sequence[Migration])
         found = version(txn)
         newest = migrations[-1].version
         if found > newest:
-            raise StoreError(
-                f"{where} was written by a newer stackviz-deployer (form {found}, this one knows {newest});"
-                " install that release on every node"
-            )
+            raise StoreError(newer_form(where, found, newest))
         if found == 0:
             _check_foreign(txn, where)
         todo = [m for m in migrations if m.version > found]
@@ -57,6 +54,14 @@ def migrate(txn: Cursor, where: str, name: str, migrations: Sequence[Migration])
             txn.execute("REPLACE INTO stackviz_form (one, version) VALUES (1, ?)", (migration.version,))
             log.info("migrated the database by {name}", name=migration.name)
         return len(todo)
+
+
+def newer_form(where: str, found: int, newest: int) -> str:
+    """Why the database is not for this release, and what to do."""
+    return (
+        f"{where} was written by a newer stackviz-deployer (form {found}, this one knows {newest});"
+        " install that release on every node"
+    )
 
 
 @contextmanager

@@ -116,6 +116,37 @@ class FormTests(MysqlTestCase):
             root.execute("UPDATE stackviz_form SET version = 99")
         self.assertIn("newer stackviz-deployer (form 99", self.refused(self.server))
 
+    async def test_a_newer_form_while_it_runs(self) -> None:
+        """A node of an older release does nothing more with it, and says why."""
+        database = self.node(form_s=0.05)
+        store = SqlTaskStore(database, Ticks())
+        await store.create(a_job(), cancel_hash="0", force=False, queue_limit=5)
+        with self.root() as root:
+            root.execute("UPDATE stackviz_form SET version = 99")
+        while True:
+            try:
+                await store.queued()
+            except StoreError as error:
+                self.assertIn("newer stackviz-deployer (form 99", error.message)
+                self.assertEqual(error.reason, "the server's database was changed by a newer release")
+                break
+        for refused in (
+            store.create(a_job(2), cancel_hash="0", force=False, queue_limit=5),
+            database.turn("x").__aenter__(),
+        ):
+            with self.assertRaises(StoreError):
+                await refused
+        with self.root() as root:
+            self.assertEqual(root.execute("SELECT COUNT(*) FROM tasks")[0][0], 1)
+            root.execute("UPDATE stackviz_form SET version = 3")  # a backup is put back
+        while True:
+            try:
+                self.assertEqual(await store.queued(), 1)
+            except StoreError:
+                await deferToThread(time.sleep, 0.01)  # the pace of asking again
+            else:
+                break
+
     async def test_another_programs_tables(self) -> None:
         with self.root() as root:
             root.execute("CREATE TABLE tasks (id INT)")
