@@ -86,6 +86,60 @@ test("what differs from one occurrence to the next is taken out, and words are n
   assert.equal(normalise("deadbeefcafe is a word"), "deadbeefcafe is a word");
 });
 
+/** Messages of one cause, as they stand in real runs, but for what is another each time. @type {[string, string][]} */
+const SAME = [
+  ["Failed to connect to 10.0.0.5:22", "Failed to connect to 172.24.5.117:22022"],
+  ["fixed IP 2001:db8::f816:3eff:fe3a:1b2c is not up", "fixed IP fd00:1:2:3::5 is not up"],
+  ["connect to [2001:db8::1]:8774 failed", "connect to [::1]:9696 failed"],
+  ["Port fa:16:3e:3a:1b:2c has no address", "Port fa:16:3e:00:ff:99 has no address"],
+  ["Expired at Wed, 01 Jun 2016 12:00:00 GMT", "Expired at Thu, 2 Jun 2016 01:02:03 GMT"],
+  ["No event since 2016-06-01T12:00:00.123Z", "No event since 2016-07-11T02:10:09Z"],
+  ["No event since 2016-06-01 12:00:00,123", "No event since 2016-07-11 02:10:09.5"],
+  ["Start directory is not importable: '/tmp/tmpj13epcc9'", "Start directory is not importable: '/tmp/tmpx_a81kz2'"],
+  ["Device tap3f2a9b1c-4d is gone", "Device tap00aa11bb-ff is gone"],
+  ["Commit 4422fca is not known", "Commit 97d3474a0b is not known"],
+  ["Details: tempest-VolumesTest-server-1829123 timed out after 196 s", "Details: tempest-VolumesTest-server-77 timed out after 197 s"],
+  ["Image cirros123456 was not found", "Image cirros99887 was not found"],
+  ["Unexpected status 500: Request req-1e2f", "Unexpected status 500: Request req-99aa"],
+];
+
+/** Messages of two causes, however alike. @type {[string, string][]} */
+const OTHERS = [
+  ["Connection refused", "Connection reset"],
+  ["Request (X:y): 500 POST http://10.0.0.1/v2/servers", "Request (X:y): 404 POST http://10.0.0.1/v2/servers"],
+  ["AssertionError: 404 != 200", "AssertionError: 500 != 200"],
+  ["Unexpected HTTP status code: 503", "Unexpected HTTP status code: 401"],
+  ["Details: {'code': 409, 'message': 'In use'}", "Details: {'code': 400, 'message': 'In use'}"],
+  ["[Errno 2] /etc/hosts", "[Errno 13] /etc/hosts"],
+  ["ssh exited with status 1", "ssh exited with status 255"],
+  ["Worker killed by signal 9", "Worker killed by signal 11"],
+  ["No route over ipv4", "No route over ipv6"],
+  ["Hash sha1 does not fit", "Hash sha256 does not fit"],
+  ["API of v2 is gone", "API of v3 is gone"],
+  ["ImportError: No module named test_foo", "ImportError: No module named test_bar"],
+  ["deadbeefcafe is a word", "a word"],
+];
+
+test("messages that differ in what is another each time are one cause", () => {
+  for (const [text, other] of SAME) assert.equal(normalise(text), normalise(other));
+});
+
+test("numbers and names that say what happened part causes", () => {
+  for (const [text, other] of OTHERS) assert.notEqual(normalise(text), normalise(other));
+});
+
+test("the names of other tests part no causes; words that are no test's do", () => {
+  const names = ["a.VolumesTest.test_list", "a.VolumesTest.test_show", "a.ServersTestJSON.test_boot[id-1,smoke]", "a.b.refused", "a.b.reset"];
+  const run = makeTestSet(names.map((name, n) => one(name, "fail", n, 1)));
+  /** @param {string[]} messages */
+  const causes = (messages) => groupFailures(run, new Map(messages.map((text, n) => [names[n], [text]]))).filter((cause) => !/No message/.test(cause.text)).map((cause) => cause.tests);
+  assert.deepEqual(causes(["Quota taken by (ServersTestJSON:test_boot)", "Quota taken by (VolumesTest:test_list)"]), [[0, 1]]);
+  assert.deepEqual(causes(["no server tempest-VolumesTest-server-1", "no server tempest-ServersTestJSON-server-2"]), [[0, 1]]);
+  assert.deepEqual(causes(["after a.ServersTestJSON.test_boot", "after a.VolumesTest.test_list"]), [[0, 1]]);
+  assert.deepEqual(causes(["Connection refused", "Connection reset"]), [[0], [1]]);
+  assert.deepEqual(causes(["No module named test_foo", "No module named test_bar"]), [[0], [1]]);
+});
+
 test("skips by reason", () => {
   const groups = groupSkips([{ name: "a", duration: 0, details: null }, { name: "b", duration: 0, details: "no ec2" }, { name: "c", duration: 0, details: "no ec2 " }]);
   assert.deepEqual(groups, [{ reason: "no ec2", names: ["b", "c"] }, { reason: "No reason was given", names: ["a"] }]);
