@@ -26,7 +26,8 @@ class Paused:
         store = node.case.store
 
         async def ask(*args: Any, **kw: Any) -> Any:
-            self.asked.callback(None)
+            if not self.asked.called:
+                self.asked.callback(None)
             await self.go
             return await getattr(store, method)(*args, **kw)
 
@@ -74,7 +75,7 @@ class EntryTests(ClusterTestCase):
         await until(lambda: node.runs(task_id), "the work")
         node.finish(task_id)
         await self.settled()
-        self.assertCountEqual(self.store.wanted, ["unknown", "", "x" * MOST_ID, task_id])
+        self.assertEqual(set(self.store.wanted), {"unknown", "", "x" * MOST_ID, task_id})
 
     async def test_the_hash_points_at_nothing(self) -> None:
         """Somebody trimmed the stream, or wrote into the hash: the tasks are in the database."""
