@@ -32,17 +32,23 @@ def shared(config: Config) -> Iterator[Finding]:
 
 def _database(server: MysqlServer) -> Finding:
     try:
-        from stackviz_deployer.store.mysql import form_of  # noqa: PLC0415 - PyMySQL is for those who need it
+        from stackviz_deployer.store.mysql import form_of, missing_rights  # noqa: PLC0415 - PyMySQL is for those who need it
     except ImportError as error:
-        return Finding("error", "database", f"{error}: pip install 'stackviz-deployer[cluster]'")
+        return Finding(
+            "error", "database", f"mysql needs {error.name}; pip install 'stackviz-deployer[cluster]'"
+        )
     try:
         form = form_of(server)
+        missing = missing_rights(server)
     except StoreError as error:
         return Finding("error", "database", error.message)
     newest = load("mysql")[-1].version
     if form > newest:
         text = f"{server.where} was written by a newer release (form {form}, this one knows {newest})"
         return Finding("error", "database", f"{text}; install that")
+    if missing:
+        text = f"{server.where}: the user may not {', '.join(missing)} there; GRANT ALL ON it to this user"
+        return Finding("error", "database", text)
     if form == newest:
         return Finding("ok", "database", f"{server.where}, form {form}")
     return Finding(
@@ -52,17 +58,31 @@ def _database(server: MysqlServer) -> Finding:
 
 def _redis(server: RedisServer) -> Finding:
     try:
-        version = _version(server)
+        about = _about(server)
+        version = tuple(int(part) for part in about["redis_version"].split(".") if part)
+    except KeyError:
+        return Finding("error", "redis", f"{server.where}: this is no Redis; correct 'redis'")
     except (OSError, ValueError) as error:
-        return Finding("error", "redis", f"{server.where}: {error}; correct 'redis', or start the server")
+        remedy = "correct 'redis', or start the server"
+        if not server.tls and isinstance(error, ConnectionResetError | _HungUpError):
+            remedy = "does it want TLS (rediss://)?"
+        return Finding("error", "redis", f"{server.where}: {error}; {remedy}")
     if version < LEAST_REDIS:
         least = ".".join(map(str, LEAST_REDIS))
         return Finding("error", "redis", f"{server.where}: Redis {least} or newer is needed")
+    policy = about.get("maxmemory_policy", "noeviction")
+    if about.get("maxmemory", "0") != "0" and policy != "noeviction":
+        text = f"{server.where} removes what it likes when it is full: set its maxmemory-policy to noeviction"
+        return Finding("warning", "redis", f"{text}, it is {policy}")
     return Finding("ok", "redis", f"{server.where}, Redis {'.'.join(map(str, version))}")
 
 
-def _version(server: RedisServer) -> tuple[int, ...]:
-    """Raises OSError, and ValueError with what the server said."""
+class _HungUpError(ValueError):
+    pass
+
+
+def _about(server: RedisServer) -> dict[str, str]:
+    """What a server says of itself.  Raises OSError, and ValueError with what it said else."""
     with ExitStack() as closing:
         wire = closing.enter_context(socket.create_connection((server.host, server.port), timeout=CONNECT_S))
         if server.tls:
@@ -73,10 +93,10 @@ def _version(server: RedisServer) -> tuple[int, ...]:
             user = [] if server.username is None else [server.username]
             _ask(file, "AUTH", *user, server.password)
         _ask(file, "SELECT", str(server.db))
-        found = re.search(rb"redis_version:([\d.]+)", _ask(file, "INFO", "server"))
-    if found is None:
-        raise ValueError("this is no Redis")
-    return tuple(int(part) for part in found[1].decode().split(".") if part)
+        found = re.findall(
+            r"^(\w+):([\w.-]+)\r?$", _ask(file, "INFO").decode("utf-8", "replace"), re.MULTILINE
+        )
+    return dict(found)
 
 
 def _ask(file: BufferedRWPair, *words: str) -> bytes:
@@ -90,4 +110,6 @@ def _ask(file: BufferedRWPair, *words: str) -> bytes:
         return line
     if line[:1] == b"$" and line[1:].strip().isdigit():
         return file.read(min(int(line[1:]), MOST_BYTES) + 2)
-    raise ValueError(line[1:].decode("utf-8", "replace").strip()[:200] or "it hung up")
+    if not line:
+        raise _HungUpError("it hung up")
+    raise ValueError(line[1:].decode("utf-8", "replace").strip()[:200])

@@ -2,8 +2,10 @@
 """``twistd stackviz-deployer --check``, as an operator runs it."""
 
 import contextlib
+import os
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -36,7 +38,7 @@ def say_much(listener: socket.socket, before: int) -> None:
     with wire, wire.makefile("rwb") as file:
         for answer in (
             b"+OK\r\n",
-            b"$999999\r\n" + b"x" * before + b"redis_version:7.0.0\r\n" + b"x" * 999_999,
+            b"$999999\r\n" + b"x" * before + b"\r\nredis_version:7.0.0\r\n" + b"x" * 999_999,
         ):
             for _ in range(5 if answer[:1] == b"+" else 3):
                 file.readline()
@@ -247,12 +249,13 @@ class CheckTests(TestCase):
         redis.start()
         self.addCleanup(redis.stop)
         right = RedisServer(host="127.0.0.1", port=redis.port, password="geheim")
+        poor = maria.database(rights="SELECT, INSERT, UPDATE, DELETE")
         stale = maria.database()
         with maria.root(stale.name) as root:
             root.execute("CREATE TABLE stackviz_form (one INT, version INT)")
             root.execute("INSERT INTO stackviz_form VALUES (1, 99)")
         for mysql, server, verdicts, words in (
-            (database, right, ["ok", "ok"], "brings its form from 0 to 3"),
+            (database, right, ["ok", "ok"], "brings its form from 0 to "),
             (evolve(database, password="other"), right, ["error", "ok"], "correct the user and the password"),
             (stale, right, ["error", "ok"], "newer release"),
             (database, evolve(right, password="nein"), ["ok", "error"], "WRONGPASS"),
@@ -260,6 +263,8 @@ class CheckTests(TestCase):
             (database, evolve(right, port=mariadb.free_port()), ["ok", "error"], "refused"),
             (database, evolve(right, port=database.port), ["ok", "error"], "correct 'redis'"),
             (database, evolve(right, tls=True), ["ok", "error"], "correct 'redis'"),
+            (poor, right, ["error", "ok"], "may not CREATE, ALTER, INDEX, DROP there; GRANT ALL"),
+            (evolve(database, tls=True, ssl_ca="/no/such"), right, ["error", "ok"], "names /no/such: "),
         ):
             with self.subTest(words):
                 config = Config(
@@ -272,14 +277,90 @@ class CheckTests(TestCase):
                 for secret in (mysql.password, server.password):
                     self.assertNotIn(secret, said)
 
+    def redis_finding(self, server: RedisServer) -> Any:
+        config = Config(state_dir=self.state, gerrits=(), zuuls=(), log_hosts=(), redis=server)
+        (found,) = [one for one in check(config, self.means()) if one.part == "redis"]
+        return found
+
+    def test_without_the_extra(self) -> None:
+        """Neither the check nor the start is lost for words."""
+        (self.base / "pymysql.py").write_text("raise ImportError('none', name='pymysql')", encoding="utf-8")
+        (self.base / "shared").mkdir()
+        file = self.base / "cluster.yaml"
+        config = {**NOTHING, "state_dir": str(self.state), "http": f"tcp:{self.port}:interface=127.0.0.1"}
+        config |= {"database": "mysql", "redis": "env", "blobs": {"path": str(self.base / "shared")}}
+        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+        for options in (["--check"], []):
+            done = subprocess.run(
+                [TWISTD, "-n", "--pidfile=", "stackviz-deployer", f"--config={file}", *options],
+                cwd=self.base,
+                env={**os.environ, "PYTHONPATH": str(self.base)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            said = done.stdout + done.stderr
+            self.assertEqual(done.returncode, 1, said)
+            self.assertIn("mysql needs pymysql; pip install 'stackviz-deployer[cluster]'", said)
+            self.assertNotIn("Traceback", said)
+
+    def test_a_redis_that_would_lose_tasks(self) -> None:
+        redis = Redis(Path(self.mktemp()).absolute())
+        redis.start()
+        self.addCleanup(redis.stop)
+        server = RedisServer(host="127.0.0.1", port=redis.port)
+        redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        self.assertEqual(self.redis_finding(server).verdict, "ok")  # it is never full
+        redis.ask("CONFIG", "SET", "maxmemory", "100mb")
+        found = self.redis_finding(server)
+        self.assertEqual(found.verdict, "warning")
+        self.assertIn("maxmemory-policy to noeviction, it is allkeys-lru", found.text)
+
+    def test_a_redis_that_wants_tls(self) -> None:
+        base = Path(self.mktemp()).absolute()
+        base.mkdir()
+        write_certificate(base, 1)
+        pem = base / "both.pem"
+        pem.write_bytes((base / "key.pem").read_bytes() + (base / "cert.pem").read_bytes())
+        redis = Redis(base / "redis", certificate=pem)
+        redis.start()
+        self.addCleanup(redis.stop)
+        found = self.redis_finding(RedisServer(host="127.0.0.1", port=redis.port))
+        self.assertEqual(found.verdict, "error")
+        self.assertIn("does it want TLS (rediss://)?", found.text)
+
+    def test_an_object_store_that_is_not_trusted(self) -> None:
+        write_certificate(self.base, 1)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.base / "cert.pem", self.base / "key.pem")
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):  # the listener is closed
+                while True:
+                    wire, _ = listener.accept()
+                    with contextlib.suppress(OSError), wire, context.wrap_socket(wire, server_side=True):
+                        pass
+
+        Thread(target=serve, daemon=True).start()
+        keys = self.base / "keys"
+        keys.write_text("[default]\naws_access_key_id = A\naws_secret_access_key = B\n", encoding="utf-8")
+        keys.chmod(0o600)
+        endpoint = f"https://localhost:{listener.getsockname()[1]}"
+        place = {"kind": "s3", "endpoint": endpoint, "bucket": "stackviz", "credentials_file": str(keys)}
+        status, lines = self.check_(blobs=place)
+        self.assertEqual(status, 1)
+        self.assertIn("compare blobs.ca_file with the server's certificate", "\n".join(lines))
+
     def test_a_redis_that_says_much(self) -> None:
         for before, verdict in ((MOST_BYTES - 100, "ok"), (MOST_BYTES, "error")):
             listener = socket.create_server(("127.0.0.1", 0))
             self.addCleanup(listener.close)
             Thread(target=say_much, args=(listener, before), daemon=True).start()
             server = RedisServer(host="127.0.0.1", port=listener.getsockname()[1])
-            config = Config(state_dir=self.state, gerrits=(), zuuls=(), log_hosts=(), redis=server)
-            (found,) = [one for one in check(config, self.means()) if one.part == "redis"]
+            found = self.redis_finding(server)
             self.assertEqual(found.verdict, verdict, found)
 
     def means(self, *command: str) -> Means:

@@ -58,6 +58,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "INDEX", "DROP")
+"""What statements and forms, of this release and later ones, need."""
 MIGRATE_S = 600
 MOST_TRIES = {DEADLOCK: 6, CHANGED: 6, LOCK_WAIT: 2, DUPLICATE: 2}
 """Of a transaction that others are in the way of.
@@ -128,7 +130,7 @@ class MysqlDatabase(Service):
         except MySQLError as error:
             raise explained(self._server.where, error) from error
         except OSError as error:
-            raise StoreError(f"{self._server.where}: {error}; look at 'ssl_ca' in 'database'") from error
+            raise _no_authorities(self._server, error) from error
         down = Reachable()
         self._pools = {
             kind: MysqlPool(
@@ -233,15 +235,41 @@ class _LostInCommitError(Exception):
 
 def form_of(server: MysqlServer) -> int:
     """The form that the database has, 0 of an empty one.  Blocks.  Raises StoreError."""
+    return _asked(server, lambda cursor: version(MysqlCursor(cursor)))
+
+
+def missing_rights(server: MysqlServer) -> Sequence[str]:
+    """Which of RIGHTS the user has not; none when it cannot be told (rights by a role).  Likewise."""
+
+    def ask(cursor: Any) -> Sequence[str]:
+        cursor.execute("SELECT CURRENT_ROLE()")
+        if cursor.fetchone()[0] not in (None, "NONE"):
+            return ()
+        # a right's schema may be a pattern, as LIKE has them
+        cursor.execute(
+            "SELECT privilege_type FROM information_schema.user_privileges UNION SELECT privilege_type"
+            " FROM information_schema.schema_privileges WHERE DATABASE() LIKE table_schema"
+        )
+        held = {row[0] for row in cursor.fetchall()}
+        return tuple(right for right in RIGHTS if right not in held)
+
+    return _asked(server, ask)
+
+
+def _asked(server: MysqlServer, ask: Callable[[Any], T]) -> T:
     try:
         with closing(pymysql.connect(**connect_options(server))) as connection:
             set_up(connection, "read", lock_s=LOCK_S, statement_s=STATEMENT_S)
             with closing(connection.cursor()) as cursor:
-                return version(MysqlCursor(cursor))
+                return ask(cursor)
     except MySQLError as error:
         raise explained(server.where, error) from error
     except OSError as error:
-        raise StoreError(f"{server.where}: {error}; look at 'ssl_ca' in 'database'") from error
+        raise _no_authorities(server, error) from error
+
+
+def _no_authorities(server: MysqlServer, error: OSError) -> StoreError:
+    return StoreError(f"{server.where}: 'ssl_ca' in 'database' names {server.ssl_ca}: {error}")
 
 
 def _transact(connection: PooledConnection, kind: Kind, fn: Callable[[Cursor], T]) -> T:

@@ -6,12 +6,15 @@ Codes: https://mariadb.com/kb/en/mariadb-error-codes/; those from 2000 on are th
 
 from __future__ import annotations
 
+import ssl
+
 from pymysql.err import InterfaceError, MySQLError
 
 from stackviz_deployer.errors import StoreError, UnreachableError
 from stackviz_deployer.store.files import FULL
 
 DEADLOCK, LOCK_WAIT, CHANGED, DUPLICATE = 1213, 1205, 1020, 1062
+CR_SSL = 2026
 
 _LOST = frozenset({1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 1970, 2006, 2013, 2014, 2055, 4031})
 """The connection is no more, or the server is about to end it."""
@@ -33,6 +36,8 @@ def explained(where: str, error: MySQLError) -> StoreError:
     """What the server said, and what a person does about it; ``where``: without the password."""
     code = code_of(error)
     said = (str(error.args[1]) if len(error.args) > 1 else str(error)) or "the connection was lost"
+    if isinstance(getattr(error, "original_exception", None), ssl.SSLError):
+        code = CR_SSL  # PyMySQL says 2003 of it, as of a server that is not there
     for codes, remedy, reason in _REMEDIES:
         if code in codes:
             kind = UnreachableError if reason is _AWAY else StoreError
@@ -62,7 +67,7 @@ _REMEDIES: tuple[tuple[frozenset[int], str, str], ...] = (
         "create the database, and GRANT ALL ON it to this user",
         _AWAY,
     ),
-    (frozenset({2026}), "compare 'ssl_ca' with the server's certificate and its name", _AWAY),
+    (frozenset({CR_SSL}), "compare 'ssl_ca' with the server's certificate and its name", _AWAY),
     (
         frozenset({1040, 1203, 1226, 1129}),
         "allow more connections (max_connections): each node has up to 9",

@@ -225,9 +225,10 @@ class S3Client:
     def _away(self, error: Exception) -> StoreError:
         # the class says what happened; the text of some names what was sent
         what = "TookTooLong" if isinstance(error, CutError) else type(error).__name__.removesuffix("Error")
-        return StoreAwayError(
-            f"{self._where} does not answer ({what}); is it up, and can this node reach it?", reason=AWAY
-        )
+        remedy = "is it up, and can this node reach it?"
+        if isinstance(error, exceptions.SSLError):
+            remedy = "compare blobs.ca_file with the server's certificate and its name"
+        return StoreAwayError(f"{self._where} does not answer ({what}); {remedy}", reason=AWAY)
 
     def _refused(self, error: exceptions.ClientError) -> Exception:
         said, status = str(error.response.get("Error", {}).get("Code", "")), _status(error)

@@ -50,9 +50,6 @@ def move_only(config: Config, state_dir: Path, reactor: Any) -> int:
         data = data_place(config, database, unused.run, reactor)
         mover = Mover(source, database, data.blobs, say)
         return run(reactor, (database, *data.before, data.blobs), mover, say)
-    except ImportError as error:
-        say(f"error: {error}: pip install 'stackviz-deployer[cluster]'")
-        return 1
     except (ConfigError, StoreError) as error:
         say(f"error: {error.message}")
         return 1

@@ -15,6 +15,7 @@ from twisted.application.service import IService
 
 from stackviz_deployer.clock import Elapsed
 from stackviz_deployer.config import Config
+from stackviz_deployer.errors import ConfigError
 from stackviz_deployer.interfaces import Bus, Copies, HostSlots
 from stackviz_deployer.jobs.local import LocalBus
 from stackviz_deployer.store.database import Cursor
@@ -37,14 +38,22 @@ class Distribution:
 
 
 def task_database(config: Config, reactor: Any, ages: Elapsed) -> Any:
-    """store.database.Database, a service.  When it starts it sets ``ages``, the clock of retention."""
+    """store.database.Database, a service.  When it starts it sets ``ages``, the clock of retention.
+
+    Raises ConfigError.
+    """
     if config.database is None:
 
         def resume(txn: Cursor) -> None:
             ages.resume(newest_use(txn), _alive_ms(config.state_dir))
 
         return SqliteDatabase(config.state_dir / "stackviz.sqlite3", reactor, opened=resume)
-    from stackviz_deployer.store.mysql import MysqlDatabase  # noqa: PLC0415 - PyMySQL is for those who need it
+    try:  # PyMySQL is for those who need it
+        from stackviz_deployer.store.mysql import MysqlDatabase  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            f"database: mysql needs {error.name}; pip install 'stackviz-deployer[cluster]'"
+        ) from error
 
     def join(txn: Cursor) -> None:
         # How late it is, the nodes that run have agreed on; our machine's time of day is no part of it.
