@@ -25,13 +25,12 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
 
 from stackviz_deployer.errors import DataLostError, NotFoundError, StoreError
 from stackviz_deployer.model import BlobHash, BlobRef, BlobSpan
 from stackviz_deployer.store.blockindex import BlockIndex, DamagedIndexError, IndexCache, read_index
 from stackviz_deployer.store.files import explained, fsync_directory, remove
-from stackviz_deployer.store.inflight import InFlight
+from stackviz_deployer.store.inflight import InFlight, Threads
 from stackviz_deployer.store.scratch import Scratch, ScratchPlace, older
 from stackviz_deployer.trace import carried
 
@@ -131,7 +130,7 @@ class FileBlobStore(Service):
             fsync_directory(self._blobs.parent)
         except OSError as error:
             raise explained(error, "the state directory") from error
-        self._pool = ThreadPool(0, THREADS, "blobs")
+        self._pool = Threads(0, THREADS, "blobs")
         self._starting = self._reactor.callWhenRunning(self._pool.start)
         self._calls.open()
         super().startService()

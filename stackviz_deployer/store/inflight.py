@@ -9,14 +9,27 @@ what it is given without a word.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from threading import Thread
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 
 from stackviz_deployer.errors import StoreError
 
 T = TypeVar("T")
+
+
+class _Daemonic(Thread):
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        super().__init__(*args, **kw, daemon=True)
+
+
+class Threads(ThreadPool):
+    """Threads that do not hold up a process that ends without having stopped them, as one does that fails."""
+
+    threadFactory = _Daemonic
 
 
 class InFlight:

@@ -20,7 +20,7 @@ from twisted.python.threadpool import ThreadPool
 
 from stackviz_deployer.errors import StoreError
 from stackviz_deployer.store.files import explained
-from stackviz_deployer.store.inflight import InFlight
+from stackviz_deployer.store.inflight import InFlight, Threads
 from stackviz_deployer.store.s3client import CONNECTIONS, PROBE, S3Client, StoreAwayError
 from stackviz_deployer.store.s3transport import Call
 from stackviz_deployer.trace import carried
@@ -60,8 +60,8 @@ class S3Calls(Service):
 
     def startService(self) -> None:
         """Begin to look, every PROBE_S, whether the store can be written to."""
-        self._remote = ThreadPool(0, CONNECTIONS, "s3")
-        self._local = ThreadPool(0, LOCAL_THREADS, "copies")
+        self._remote = Threads(0, CONNECTIONS, "s3")
+        self._local = Threads(0, LOCAL_THREADS, "copies")
         for pool in (self._remote, self._local):
             pool.start()
         self._flying.open()
