@@ -35,9 +35,8 @@ def fill(txn, blobs: Path) -> None:
         task, _ = statements.create(txn, f"task-{n}", job, "0", force=False, queue_limit=TASKS, now_ms=n + 1)
         begun = statements.begin(txn, task.id, "a", n + 1)
         made = [write(blobs, b"%07d" % n), write(blobs, b"pair %07d" % (n // 2)), shared]
-        statements.finish(
-            txn, begun, job, [(a_parsed(str(k)), b) for k, b in enumerate(made)], [], now_ms=n + 1
-        )
+        artifacts = [(a_parsed(str(k)), b) for k, b in enumerate(made)]
+        statements.finish(txn, begun, job, artifacts, [], now_ms=n + 1, used_ms=n + 1)
     newest = TASKS - KEPT
     txn.execute("UPDATE tasks SET used_ms = ? WHERE seq > ?", (int(time.time() * 1000), newest))
 

@@ -187,14 +187,13 @@ class Sources:
         questions: Sequence[Question],
         timeout_s: float,
         *,
-        zuul: ZuulServer | None = None,
         tenant: str | None = None,
     ) -> Asked:
         """What Zuul says; the Zuuls and their tenants are asked at once, each Zuul for so long.
 
-        ``zuul`` and ``tenant`` None: all of them.
+        ``tenant`` None: all of them.
         """
-        asked = self.ask_builds(questions, timeout_s, zuul=zuul, tenant=tenant)
+        asked = self.ask_builds(questions, timeout_s, tenant=tenant)
         return combined(await gathered([answer for _, answer in asked]))
 
     def ask_builds(
@@ -205,7 +204,7 @@ class Sources:
         zuul: ZuulServer | None = None,
         tenant: str | None = None,
     ) -> list[Named]:
-        """The same on its way: of each Zuul what ``combined`` takes."""
+        """``builds``, begun: an answer of each Zuul (``zuul`` None: of all), to be given to ``combined``."""
         zuuls = self.zuuls if zuul is None else (zuul,)
         return [
             (host_of(one), Deferred.fromCoroutine(self._of_one(one, tenant, questions, timeout_s)))

@@ -196,9 +196,9 @@ class FileSink(BaseProtocol):
 class Drain(BaseProtocol):
     """Reads the body of an answer that nobody wants, if it is short, so that the connection can be kept."""
 
-    def __init__(self, max_bytes: int = MAX_DRAIN) -> None:
+    def __init__(self) -> None:
         self.done: Deferred[None] = Deferred(lambda _: drop(self.transport))
-        self._left = max_bytes
+        self._left = MAX_DRAIN
 
     def dataReceived(self, data: bytes) -> None:
         self._left -= len(data)

@@ -13,7 +13,6 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -39,18 +38,9 @@ class _Copy:
 class BlobCache:
     """Any thread may call; every method blocks."""
 
-    def __init__(
-        self,
-        directory: Path,
-        max_bytes: int,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        grace_s: float = GRACE_S,
-    ) -> None:
+    def __init__(self, directory: Path, max_bytes: int) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
-        self._clock = clock
-        self._grace_s = grace_s
         self._changed = threading.Condition()
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         """The one used longest ago first."""
@@ -71,7 +61,7 @@ class BlobCache:
                 found.append((said.st_mtime, entry.name, said.st_size))
         with self._changed:
             for _, name, size in sorted(found):
-                self._copies[name] = _Copy(size, self._clock() - self._grace_s)
+                self._copies[name] = _Copy(size, time.monotonic() - GRACE_S)
                 self.bytes += _cost(size)
             self._evict(0)
 
@@ -89,7 +79,7 @@ class BlobCache:
             if there != copy.size or size not in (None, there):
                 self._drop(name)
                 return None
-            copy.given_s = self._clock()
+            copy.given_s = time.monotonic()
             self._copies.move_to_end(name)
         os.utime(place)  # the order after the next start
         return place
@@ -105,12 +95,12 @@ class BlobCache:
             raise StoreError(
                 f"{size} bytes are more than the cache may hold; raise blobs.cache_bytes ({self._max_bytes})"
             )
-        end_s = self._clock() + (ROOM_S if wait else 0.0)
+        end_s = time.monotonic() + (ROOM_S if wait else 0.0)
         with self._changed:
             while not self._evict(cost):
-                if self._clock() >= end_s:
+                if time.monotonic() >= end_s:
                     return False
-                self._changed.wait(min(self._grace_s, 1.0))
+                self._changed.wait(min(GRACE_S, 1.0))
             self._coming += cost
         return True
 
@@ -127,7 +117,7 @@ class BlobCache:
         with self._changed:
             self._forget(name)
             part.replace(place)
-            self._copies[name] = _Copy(size, self._clock())
+            self._copies[name] = _Copy(size, time.monotonic())
             self.bytes += _cost(size)
         return place
 
@@ -143,7 +133,7 @@ class BlobCache:
 
     def _evict(self, more: int) -> bool:
         """Whether there is room for so many bytes more, once the oldest have gone that may go."""
-        before_s = self._clock() - self._grace_s
+        before_s = time.monotonic() - GRACE_S
         if self.bytes + self._coming + more > self._max_bytes:
             for name, copy in list(self._copies.items()):
                 if copy.given_s <= before_s:

@@ -169,11 +169,11 @@ def finish(
     warnings: Sequence[str],
     *,
     now_ms: int,
-    used_ms: int | None = None,
+    used_ms: int,
 ) -> Task:
     """Pending -> finished, with its artifacts.
 
-    ``used_ms``: now by the clock of retention (None: the same).
+    ``used_ms``: now by the clock of retention.
 
     What this start finished before stays as it was recorded: the answer may have been lost.
     Raises TaskFailedError, and keeps nothing, when the task is not pending any more, because it
@@ -195,7 +195,7 @@ def finish(
         (
             json.dumps(job.to_json()),
             json.dumps(list(warnings)),
-            now_ms if used_ms is None else used_ms,
+            used_ms,
             now_ms,
             now_ms,
             task.id,
