@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { drawCurve, fillColumn, toColumns } from "../../public/js/lib/plot.js";
+import { COLOURS } from "../../public/js/views/canvas.js";
 
 const BLACK = 0xff000000;
 const WHITE = 0xffffffff;
@@ -46,4 +48,9 @@ test("a line has no gap however steep it is, and none is drawn through a hole", 
   assert.ok(painted(0) + painted(1) >= 8, "each row between the two is touched");
   assert.equal(painted(2), 0);
   assert.ok(painted(3) >= 1 && painted(3) <= 2);
+});
+
+test("each colour that is read by its name stands in the style sheet", () => {
+  const sheet = readFileSync(new URL("../../public/css/base.css", import.meta.url), "utf8");
+  assert.deepEqual(COLOURS.filter((name) => !sheet.includes(`\n  --${name}: `)), []);
 });

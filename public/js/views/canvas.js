@@ -72,7 +72,8 @@ export function paintLanes(image, index, range, columns, mask, theme) {
  * @property {Uint32Array} band the same for the middle of a lane, where a skip shows
  */
 
-const NAMES = ["surface", "ink", "muted", "line", "accent", "dim", "focus", "fill-pass", "fill-fail", "fill-skip", "fill-skip-soft", "fill-unfinished", "fill-idle", "fill-between", "metric-1", "metric-2", "metric-3", "metric-4"];
+/** What is drawn is coloured by these custom properties of css/base.css. */
+export const COLOURS = ["surface", "ink", "muted", "line", "accent", "dim", "focus", "fill-pass", "fill-fail", "fill-skip", "fill-skip-soft", "fill-unfinished", "fill-idle", "fill-between", "metric-1", "metric-2", "metric-3", "metric-4"];
 
 export const DARK = "(prefers-color-scheme: dark)";
 
@@ -83,7 +84,7 @@ export const DARK = "(prefers-color-scheme: dark)";
 export function readTheme(printing = false) {
   const style = getComputedStyle(document.documentElement);
   const dark = !printing && isDark(style);
-  const css = Object.fromEntries(NAMES.map((name) => [name, schemed(style.getPropertyValue(`--${name}`), dark)]));
+  const css = Object.fromEntries(COLOURS.map((name) => [name, schemed(style.getPropertyValue(`--${name}`), dark)]));
   const full = new Uint32Array(16).fill(pixel(css["fill-idle"]));
   const dim = pixel(css.dim);
   full[PASS] = pixel(css["fill-pass"]);
