@@ -199,15 +199,24 @@ class Executor(Service):
             self._running.pop(task.id, None)
             self._slots.release()
         self._end(task, ended)
+        if ended is None and not running.dropped:
+            await self._tell_present(task)
+
+    async def _tell_present(self, task: Task) -> None:
+        """Whoever ended it, or took it over, may have died before it told of that."""
+        try:
+            self._bus.tell(await self._store.get(task.id))
+        except (NotFoundError, StoreError) as error:
+            log.info("nothing is told of {task}: {error}", task=task.id, error=error)
 
     def _end(self, task: Task, ended: Task | None) -> None:
         """``ended``: as it was recorded here; None when it was not."""
-        self._bus.settle(ended or task)
         if ended is not None:
             state, message = ended.state.value, ended.message or shown(ended.url)
             log.info("{task} is {state}: {message}", task=task.id, state=state, message=message)
             self._epilogue.follow(ended)
             self._bus.tell(ended)
+        self._bus.settle(ended or task)  # behind the word of it: whoever is given the task tells of its end
 
     async def _outcome(self, running: _Running) -> Task | None:
         """The task as it ended; None when its end is recorded already, or not ours to record."""

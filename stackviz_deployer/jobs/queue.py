@@ -167,10 +167,10 @@ class JobQueue(Service):
     async def _break_off(self, task_id: TaskId) -> Task:
         # In the store first: then a kill finds it cancelled, and a finish that comes later is refused.
         task = await self._store.cancel(task_id)
-        self._bus.settle(task)
         if task.state is TaskState.CANCELLED:
             self._epilogue.follow(task)
         self._bus.tell(task)
+        self._bus.settle(task)  # behind the word of it: whoever is given the task tells of its end
         return task
 
     async def get(self, task_id: TaskId) -> Task:

@@ -8,10 +8,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from stackviz_deployer.cluster.link import AwayError
+from stackviz_deployer.cluster.scripts import SETTLE
 from stackviz_deployer.cluster.stream import MOST_ID
 from stackviz_deployer.model import Job, TaskId, TaskState
 from tests.cluster.test_bus import QUICK, ClusterTestCase, Node
 from tests.cluster.test_link import until
+from tests.jobs.test_queue import an_outcome
 
 reactor: Any = _reactor
 QUEUE, OFFERED = "stackviz:queue", "stackviz:offered"
@@ -191,6 +193,46 @@ class EndTests(ClusterTestCase):
         await until(lambda: seen and seen[-1].state is TaskState.ERROR, "the end")
         self.assertEqual([one.id for one in ends], [task.id])
         self.assertEqual(worker.pipeline.runs, {})
+        await self.settled()
+
+    async def test_whoever_cancelled_it_died_before_it_told(self) -> None:
+        """Who works on the task is refused, and tells those who watch why; on all nodes."""
+        web, worker = self.node("web", works=False), self.node("worker")
+        await self.up(web, worker)
+        task_id = TaskId((await self.submit(web)).task.id)
+        seen: list[Any] = []
+        web.queue.watch(task_id, seen.append)
+        await until(lambda: worker.runs(task_id))
+        await self.store.cancel(task_id)
+        outcome = an_outcome(self.store.tasks[task_id])
+        worker.pipeline.runs[task_id].callback(outcome)
+        await until(lambda: bool(seen) and seen[-1].state is TaskState.CANCELLED, "the word of it")
+        await self.settled()
+
+    async def test_the_word_of_its_end_is_lost(self) -> None:
+        """The connection breaks just then: Redis still has the task, and whoever is given it tells."""
+        web, worker = self.node("web", works=False), self.node("worker")
+        await self.up(web, worker)
+        task_id = TaskId((await self.submit(web)).task.id)
+        seen: list[Any] = []
+        web.queue.watch(task_id, seen.append)
+        await until(lambda: worker.runs(task_id))
+        link, asked = worker.bus._main, []
+        call = link.call
+
+        async def breaks(*command: Any, **kw: Any) -> Any:
+            if command[0] == "PUBLISH" or SETTLE.sha in command:
+                asked.append(command[0])
+            if len(asked) > 1:
+                raise AwayError("the connection was lost")
+            return await call(*command, **kw)
+
+        link.call = breaks  # type: ignore[method-assign]
+        worker.finish(task_id)
+        await until(lambda: self.state(task_id) is TaskState.FINISHED)
+        await until(lambda: len(asked) > 1)
+        del link.call
+        await until(lambda: bool(seen) and seen[-1].state is TaskState.FINISHED, "the word of it")
         await self.settled()
 
 
