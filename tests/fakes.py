@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-ins for the seams of interfaces.py: in memory, at once, and told by the test what to do.
+"""Stand-ins for the seams of interfaces: in memory, at once, and told by the test what to do.
 
 An answer may be a value, an exception (raised), a Deferred (waited for), or a function of
 the call's arguments that gives one of these.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what was pasted to jobs: the ``Lookup`` of interfaces.py."""
+"""From what was pasted to jobs: the ``Lookup`` of interfaces."""
 
 from __future__ import annotations
 

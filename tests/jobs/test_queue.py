@@ -463,8 +463,8 @@ class StoreTroubleTests(QueueTestCase):
         self.assertEqual(asked, [blobs] * RECORD_TRIES)
         self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
 
-    def test_nothing_is_claimed_that_could_not_be_stored(self):
-        """It waits, through a restart too, and begins by itself when the disk has room again."""
+    def fill(self):
+        """One task is done, another waits, and the disk is full now: its state, its guard, who waits."""
         full = [False]
 
         def writable():
@@ -476,6 +476,11 @@ class StoreTroubleTests(QueueTestCase):
         first, second = self.submit(1), self.submit(2)
         full[0] = True
         self.finish(first)
+        return full, writable, second
+
+    def test_nothing_is_claimed_that_could_not_be_stored(self):
+        """It waits, through a restart too, and begins by itself when the disk has room again."""
+        full, writable, second = self.fill()
         self.assertEqual(self.state(second), TaskState.QUEUED)
         self.assertIn("claiming tasks fails: /var/lib/x: only 5", self.queue.health()["reasons"][0])
         self.assertEqual(self.queue.health()["queued"], 1)
@@ -493,17 +498,7 @@ class StoreTroubleTests(QueueTestCase):
 
     def test_all_is_well_again_without_a_task(self):
         """Who asks whether the node is ready would keep the next task away from it."""
-        full = [False]
-
-        def writable():
-            if full[0]:
-                raise StoreError("/var/lib/x: only 5 bytes are left on the disk; make room", reason="full")
-
-        self.queue = self.build(scrapes=1, writable=writable)
-        self.start()
-        first, second = self.submit(1), self.submit(2)
-        full[0] = True
-        self.finish(first)
+        full, _, second = self.fill()
         self.successResultOf(self.ask(self.queue.cancel(second.task.id, second.cancel_key)))
         full[0] = False
         self.assertEqual(len(self.queue.health()["reasons"]), 1)
