@@ -34,18 +34,15 @@ REFUSAL = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n
 CREDENTIALS = Credentials(access_key="AKIATESTTESTTESTTEST", secret_key="a-secret-that-is-in-no-log")
 
 
-class S3Server:
+class ObjectServer:
     """``start()`` returns when the bucket is there; ``kill()`` and ``stop()`` when the process is gone."""
 
     credentials = CREDENTIALS
     forgets = True
     """Whether it is empty after ``kill`` and ``start``."""
 
-    def __init__(self, base: Path, **environ: str) -> None:
-        self.log = base / "s3.log"
+    def __init__(self) -> None:
         self.port = free_port()
-        self.environ = environ
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -55,6 +52,16 @@ class S3Server:
         """The bucket, perhaps by the port of a proxy."""
         endpoint = f"http://127.0.0.1:{port or self.port}"
         return Bucket(**{"endpoint": endpoint, "bucket": BUCKET, "prefix": "sv/", **more})
+
+
+class S3Server(ObjectServer):
+    """moto's."""
+
+    def __init__(self, base: Path, **environ: str) -> None:
+        super().__init__()
+        self.log = base / "s3.log"
+        self.environ = environ
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         try:

@@ -29,9 +29,9 @@ import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 from twisted.trial.unittest import SkipTest
 
-from stackviz_deployer.settings import Bucket, Credentials
+from stackviz_deployer.settings import Credentials
 from tests.daemon import free_port
-from tests.s3_server import BUCKET
+from tests.s3_server import BUCKET, ObjectServer
 
 START_S = 120.0
 PACKAGES = "swift-proxy swift-account swift-container swift-object memcached"
@@ -93,32 +93,23 @@ use = egg:swift#{kind}
 """
 
 
-class SwiftServer:
-    """As tests.s3_server.S3Server."""
+class SwiftServer(ObjectServer):
+    """Five servers of Swift's, and a memcached."""
 
     credentials = CREDENTIALS
     forgets = False
-    """Whether it is empty after ``kill`` and ``start``."""
 
     def __init__(self, base: Path) -> None:
+        super().__init__()
         self.base = base.absolute() / "swift"
         self.log = self.base / "log"
-        self.port, self.acl_port = free_port(), free_port()
-        """Of the proxy; of another one, which looks at S3's access lists (``s3_acl``)."""
+        self.acl_port = free_port()
+        """Of another proxy, which looks at S3's access lists (``s3_acl``)."""
         self._storage = {kind: free_port() for kind in ("account", "container", "object")}
         self._memcached = free_port()
         self._devices: Path | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
         self._token = ""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def place(self, port: int | None = None, **more: Any) -> Bucket:
-        """See S3Server."""
-        endpoint = f"http://127.0.0.1:{port or self.port}"
-        return Bucket(**{"endpoint": endpoint, "bucket": BUCKET, "prefix": "sv/", **more})
 
     def start(self) -> None:
         memcached = shutil.which("memcached")
