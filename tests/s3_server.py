@@ -30,6 +30,7 @@ BUCKET = "stackviz"
 SOMEBODY = (
     "AWS4-HMAC-SHA256 Credential=SOMEBODY/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 )
+METHODS = (b"GET ", b"PUT ", b"HEAD ", b"DELETE ")
 REFUSAL = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 CREDENTIALS = Credentials(access_key="AKIATESTTESTTESTTEST", secret_key="a-secret-that-is-in-no-log")
 
@@ -134,7 +135,8 @@ class Spoiler:
     """A TCP proxy to ``port``; ``mode`` is what happens, to open connections, too.
 
     ``pass``; ``refuse`` (503 to everything); ``cut`` (after ``after`` bytes of what the server
-    sends); ``drip`` (a byte each 0.1 s of that); ``silent`` (nothing is passed on).
+    sends); ``drip`` (a byte each 0.1 s of that); ``silent`` (nothing is passed on); ``flip`` (a bit of
+    each piece of a body that a client sends).
     """
 
     def __init__(self, port: int) -> None:
@@ -171,10 +173,10 @@ class Spoiler:
             back.start()
             while data := client.recv(1 << 16):
                 if self.mode == "refuse":
-                    client.sendall(
-                        b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                    )
+                    client.sendall(REFUSAL)
                     break
+                if self.mode == "flip" and not data.startswith(METHODS):
+                    data = bytes([data[0] ^ 1]) + data[1:]
                 if self.mode != "silent":
                     server.sendall(data)
                     self.reads += data.startswith(b"GET ")

@@ -7,6 +7,7 @@ and when, the database that the nodes share decides: see condemned.py.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import time
@@ -85,8 +86,8 @@ class SharedBlobStore(FileBlobStore):
     def _place_both(self, blob: BlobRef, path: Path, blocks_path: Path | None) -> None:
         place, index = self._place(blob.hash), self._index_place(blob.hash)
         there = place.is_file() and place.stat().st_size == blob.size
-        # The index first, as in FileBlobStore.
-        if blocks_path is not None and not (there and index.is_file()):
+        # The index first, as in FileBlobStore; one that is damaged is removed by whoever reads it next.
+        if blocks_path is not None and not (there and _is_same(blocks_path, index)):
             self._bring(blocks_path, index)
         if not there:
             self._bring(path, place)
@@ -129,3 +130,10 @@ class SharedBlobStore(FileBlobStore):
             if older(entry, before_s):
                 removed += remove(Path(entry.path))
         return removed
+
+
+def _is_same(path: Path, place: Path) -> bool:
+    try:
+        return filecmp.cmp(path, place, shallow=False)
+    except FileNotFoundError:
+        return False

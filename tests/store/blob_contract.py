@@ -132,6 +132,12 @@ class SharedContract(BlobContract):
         swept = await other.sweep({wanted.hash, coming.hash})
         self.assertEqual((swept.blobs, swept.kept), (0, 2))
 
+    async def test_a_put_mends_a_damaged_index(self):
+        blob, document = await self.in_blocks()
+        self.damage_index(blob)
+        await self.another().put(*self.blocks_again())
+        self.assertEqual((await self.another().index_path(blob)).read_bytes(), document)
+
     async def test_remove(self):
         blob, _ = await self.in_blocks()
         other = await self.store.put(self.file())

@@ -84,7 +84,8 @@ class S3TestCase(StoreTestCase):
 
 
 class ContractTests(SharedContract, S3TestCase):
-    pass
+    def damage_index(self, blob):
+        self.server.ask("PUT", f"blobs/{blob.hash}.blocks", b"no index")
 
 
 class ReadTests(S3TestCase):

@@ -38,6 +38,11 @@ class SharedBlobTests(SharedContract, StoreTestCase):
     def another(self):
         return self.start(SharedBlobStore(Path(self.mktemp()), self.place, self.condemned(), reactor))
 
+    def damage_index(self, blob):
+        path = self.place / "blobs" / blob.hash[:2] / f"{blob.hash}.blocks"
+        path.chmod(0o600)
+        path.write_bytes(b"no index")
+
     async def test_what_a_killed_node_left(self):
         old, young = self.place / "tmp" / "old", self.place / "tmp" / "young"
         for path in (old, young):

@@ -25,7 +25,12 @@ class SwiftDamageTests(OnSwift, s3.DamageTests):
 
 
 class SwiftFaultTests(OnSwift, s3.FaultTests):
-    pass
+    async def test_bytes_that_change_on_the_way_are_not_stored(self):
+        """The server checks what it gets (moto does not)."""
+        self.proxy.mode = "flip"
+        await self.fails(self.store.put(self.large()))
+        self.proxy.mode = "pass"
+        self.assertEqual(self.server.stored(), set())
 
 
 class SwiftUploadTests(OnSwift, s3.UploadTests):
