@@ -12,6 +12,9 @@ const SILENT_MS = 8000;
 /** The question was given up for another. */
 export class GivenUpError extends Error {}
 
+/** Its message is for a person: what is wrong with the question, or why there is no answer. */
+export class SearchError extends Error {}
+
 /** @param {() => string|Blob} whole the console: its address, or a gzip file */
 export function makeLogSearch(whole) {
   /** @type {Worker|null} */
@@ -32,7 +35,7 @@ export function makeLogSearch(whole) {
     open = null;
   }
 
-  const silence = () => window.setTimeout(() => stop(new Error("The console does not come: the server does not answer.")), SILENT_MS);
+  const silence = () => window.setTimeout(() => stop(new SearchError("The console does not come: the server does not answer.")), SILENT_MS);
 
   /** @param {Open} asked */
   async function searchHere(asked) {
@@ -50,7 +53,7 @@ export function makeLogSearch(whole) {
       open = null;
       asked.resolve(found);
     } catch (error) {
-      if (open === asked) stop(error instanceof Error ? error : new Error(String(error)));
+      if (open === asked) stop(error instanceof GivenUpError ? error : new SearchError(error instanceof Error ? error.message : String(error)));
     }
   }
 
@@ -73,7 +76,7 @@ export function makeLogSearch(whole) {
       }
       const { resolve, reject } = open;
       open = null;
-      if (data.error !== undefined) reject(new Error(data.error));
+      if (data.error !== undefined) reject(new SearchError(data.error));
       else resolve(data.result);
     });
     made.addEventListener("error", withoutThread);

@@ -109,6 +109,7 @@ async function showRun() {
     if (mine !== loading) return;
     showWarnings(tests?.count ? (stats?.warnings ?? []) : []);
     if (!tests || tests.count === 0) {
+      jumpBox.hidden = true;
       fill(runBox, notice("warn", "No test ran", ["The results hold not a single test.", ...unsaid(stats?.warnings)].join("\n")));
       return;
     }
@@ -116,6 +117,7 @@ async function showRun() {
     view = makeRunView({ tests, stats, hosts: hostsOf(tests.from_ms), details: run.details, job, state: getState, set: setState });
     fill(runBox, view.element);
     view.apply(getState(), null);
+    jumpBox.hidden = false;
   } catch (error) {
     if (mine !== loading) return;
     const { lackNotice } = await import("./views/lack.js");

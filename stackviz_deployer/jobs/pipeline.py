@@ -177,10 +177,11 @@ class Pipeline:
         looked_in = ", ".join(tree.looked_in[:MAX_NAMED]) + (
             " ..." if len(tree.looked_in) > MAX_NAMED else ""
         )
+        seen = tree.seen or len(tree.files)
         sentences = [
             f"no supported artifacts could be found at {tree.url}.",
             f"Looked for {looked_for}.",
-            f"Looked in {looked_in} ({tree.seen or len(tree.files)} files).",
+            f"Looked in {looked_in} ({seen} {'file' if seen == 1 else 'files'}).",
         ]
         if pieces:
             alone = ", ".join(piece.subject for piece in pieces)

@@ -226,3 +226,35 @@ test("what is drawn in the dark is printed light, and dark again afterwards", { 
   assert.ok(printed.includes(light) && !printed.includes(dark), "the paper's colours alone");
   assert.ok((await colours(lanes))[dark] > 20);
 });
+
+test("what can be done stands side by side, with a little room between", { skip, timeout: 60000 }, async () => {
+  const { page } = await open({ viewport: { width: 1280, height: 900 } }, /status of 422/);
+  /** Between each of these and the next, in a row. @param {string} selector */
+  const rooms = (selector) => page.locator(selector).evaluateAll((all) => {
+    const boxes = all.map((one) => one.getBoundingClientRect()).filter(({ width }) => width > 0);
+    return boxes.slice(1).flatMap(({ left, top, bottom }, n) => (boxes[n].top < bottom && boxes[n].bottom > top ? [Math.round(left - boxes[n].right)] : []));
+  });
+  await page.goto(`${world.url}/s/${world.tasks.cancelled}/`);
+  await page.getByRole("button", { name: "Scrape again" }).waitFor();
+  assert.deepEqual(await rooms(".actions > *"), [8]);
+  assert.ok((await page.locator(".actions").last().evaluate((element) => element.getBoundingClientRect().top - (element.previousElementSibling?.getBoundingClientRect().bottom ?? 0))) >= 8);
+  await page.goto(`${world.url}/s/${world.tasks.site}/#test=tempest.api.network.test_floating_ips.FloatingIpsTestJSON.test_detach_floating_ips`);
+  await page.locator("#details .log-line").first().waitFor();
+  await page.locator("#console").scrollIntoViewIfNeeded();
+  await page.locator(".line:not(.coming)").first().waitFor();
+  for (const row of [".top > :is(.top-link, button, select)", ".cause:first-of-type .cause-copy > *", ".attachment[open] .attachment-bar > button", ".console-bar > button"]) {
+    const between = await rooms(row);
+    assert.ok(between.length > 0 && between.every((room) => room >= 0 && room <= 24), `${row}: ${between.join()}`);
+  }
+});
+
+test("a site without a test leads to none of its parts; an expression that is wrong is told in words of its own", { skip, timeout: 60000 }, async () => {
+  const { page } = await open({ viewport: { width: 390, height: 844 } });
+  await page.goto(`${world.url}/s/${world.tasks.broken}/`);
+  await page.getByText("No test ran").waitFor();
+  await page.getByRole("button", { name: "Save as one file" }).waitFor();
+  assert.equal(await page.getByRole("navigation", { name: "Parts of this page" }).count(), 0);
+  await page.goto(`${world.url}/s/${world.tasks.build}/#log-find=%28&log-regex`);
+  await page.locator(".console-note.bad-text").waitFor();
+  assert.equal(await page.locator(".console-note.bad-text").innerText(), "The bracket “(” is not closed.");
+});

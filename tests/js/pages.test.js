@@ -60,3 +60,13 @@ test("scripts set only classes that have a name, and each of these is used and s
   const classes = Object.values(C).flatMap((value) => (typeof value === "string" ? value.split(" ") : Object.values(value)));
   assert.deepEqual(classes.filter((name) => !new RegExp(`\\.${name}(?![\\w-])`).test(sheets)), []);
 });
+
+test("every colour that a style sheet or a canvas asks for is there", () => {
+  const sheets = readdirSync(join(PUBLIC, "css")).map((name) => read(`css/${name}`)).join("\n");
+  const set = SCRIPTS.map((file) => read(`js/${file}`)).join("\n").matchAll(/setProperty\("(--[\w-]+)"/g);
+  const known = new Set([...sheets.matchAll(/(--[\w-]+):/g), ...set].map((match) => match[1]));
+  const canvas = /const NAMES = \[([^\]]+)\]/.exec(read("js/views/canvas.js"))?.[1] ?? "";
+  const asked = [...[...canvas.matchAll(/"([\w-]+)"/g)].map((match) => `--${match[1]}`), ...[...sheets.matchAll(/var\((--[\w-]+)\)/g)].map((match) => match[1])];
+  assert.ok(asked.length > 50 && asked.includes("--surface"));
+  assert.deepEqual([...new Set(asked)].filter((name) => !known.has(name)), []);
+});

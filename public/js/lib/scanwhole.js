@@ -11,7 +11,7 @@ const SLICE = 16384;
 async function open(whole) {
   if (whole instanceof Blob) return whole.stream().pipeThrough(new DecompressionStream("gzip"));
   const answer = await fetch(whole);
-  if (!answer.ok || !answer.body) throw new Error(`the server answered ${answer.status}`);
+  if (!answer.ok || !answer.body) throw new Error(`The console does not come: the server answered ${answer.status}.`);
   return answer.body;
 }
 

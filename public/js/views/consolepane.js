@@ -5,7 +5,7 @@ import { C } from "../lib/classes.js";
 import { allRows, formatLines, leveledLines, parseLines, someRows } from "../lib/consolelines.js";
 import { sectionOf } from "../lib/outline.js";
 import { counted, formatCount } from "../lib/format.js";
-import { GivenUpError, makeLogSearch } from "../logsearch.js";
+import { GivenUpError, makeLogSearch, SearchError } from "../logsearch.js";
 import { sharedAddressOf } from "../sharing.js";
 import { getOrigin, getState, rangeMs, setState, showTime } from "../store.js";
 import { makeConsoleBar } from "./consolebar.js";
@@ -167,9 +167,13 @@ export function makeConsole({ index, data, name, failures }) {
     try {
       places = null;
       if (asked) {
-        const { readQuestion } = await import("../lib/question.js");
+        const [{ readQuestion }, { ExpressionError }] = await Promise.all([import("../lib/question.js"), import("../lib/exprparse.js")]);
         if (mine !== turn) return;
-        places = readQuestion(asked).places;
+        try {
+          places = readQuestion(asked).places;
+        } catch (error) {
+          throw error instanceof ExpressionError ? new SearchError(error.message) : error;
+        }
       }
       if ((asked && JSON.stringify(asked) !== allFor) || (least && !levels)) {
         const found = await search.ask(asked, data.lines, (read) => bar.say(`searching … ${Math.min(99, Math.round((read / index.plain_size) * 100))} %`));
@@ -191,7 +195,7 @@ export function makeConsole({ index, data, name, failures }) {
       if (seek && hits.length) step(1);
       else list.select(span, -1);
     } catch (error) {
-      if (mine === turn && !(error instanceof GivenUpError)) bar.say(messageOf(error), true);
+      if (mine === turn && !(error instanceof GivenUpError)) bar.say(error instanceof SearchError ? error.message : messageOf(error), true);
     }
   }
 
