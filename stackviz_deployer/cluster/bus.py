@@ -327,11 +327,11 @@ class RedisBus(Service):
             self._held[task.id] = task.progress
         self._events.tell(task, self._main)
 
-    async def progress(self, task_id: TaskId) -> Progress | None:
+    async def progress(self, task: Task) -> Progress | None:
         """See interfaces.Bus."""
-        if task_id in self._held:
-            return self._held[task_id]
-        return await self._events.progress(task_id, self._main)
+        if task.id in self._held:
+            return self._held[task.id]
+        return await self._events.progress(task, self._main)
 
     def _announce(self, name: str, value: object) -> None:
         message = self._events.message(**{name: value})

@@ -91,16 +91,21 @@ class Events:
         """What goes over the channel."""
         return json.dumps({"node": self._node, **facts})
 
-    async def progress(self, task_id: TaskId, link: Link) -> Progress | None:
-        """What was last told of a task's progress, by whichever node."""
+    async def progress(self, task: Task, link: Link) -> Progress | None:
+        """What was last told of a pending task's progress, by whichever node."""
+        found = None
         try:
-            told = await link.call("GET", self._keys.progress(task_id)) if link.up else None
+            told = await link.call("GET", self._keys.progress(task.id)) if link.up else None
             if told is not None:
-                return _progress(json.loads(told))
+                found = _progress(json.loads(told))
         except (LinkError, ValueError) as error:
-            log.debug("no progress of {task} is known: {error}", task=task_id, error=error)
-        known = self._known.get(task_id)
-        return None if known is None else known.progress
+            log.debug("no progress of {task} is known: {error}", task=task.id, error=error)
+        known = self._known.get(task.id)
+        if found is None:
+            return known.progress if known is not None and known.attempt == task.attempt else None
+        if task.id in self.interests() and (known is None or known.attempt <= task.attempt):
+            self._known[task.id] = evolve(task, progress=found)
+        return found
 
     # from other nodes
 

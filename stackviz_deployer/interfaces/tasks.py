@@ -145,8 +145,8 @@ class Bus(Protocol):
     def tell(self, task: Task) -> None:
         """Whoever is interested in the task hears of it as it is now, with its ``progress`` if it has one."""
 
-    async def progress(self, task_id: TaskId) -> Progress | None:
-        """What was last told of a pending task."""
+    async def progress(self, task: Task) -> Progress | None:
+        """What was last told of a task that is pending, as it was read just now."""
 
     def settle(self, task: Task) -> None:
         """The task has ended; or, still pending, it is one that was taken and is not worked on any more.

@@ -90,9 +90,9 @@ class LocalBus:
         for audience in self._audiences:
             audience.heard(task)
 
-    async def progress(self, task_id: TaskId) -> Progress | None:
+    async def progress(self, task: Task) -> Progress | None:
         """See interfaces.Bus."""
-        return self._progress.get(task_id)
+        return self._progress.get(task.id)
 
     def settle(self, task: Task) -> None:
         """See interfaces.Bus."""

@@ -219,4 +219,4 @@ class JobQueue(Service):
             task = self._executor.present(task)
         if task.state is not TaskState.PENDING:
             return task
-        return evolve(task, progress=await self._bus.progress(task.id))
+        return evolve(task, progress=await self._bus.progress(task))

@@ -371,8 +371,8 @@ class TroubleTests(ClusterTestCase):
 
     async def test_without_redis_no_page_goes_back(self) -> None:
         """What was told of progress before is what is told of it until more comes."""
-        web, worker = self.node("web", works=False), self.node("worker")
-        await self.up(web, worker)
+        web, late, worker = self.node("web", works=False), self.node("late", works=False), self.node("worker")
+        await self.up(web, late, worker)
         task_id = (await self.submit(web)).task.id
         seen: dict[Node, list[Any]] = {web: [], worker: []}
         for node, told in seen.items():
@@ -382,6 +382,9 @@ class TroubleTests(ClusterTestCase):
         progress = Progress(stage="parsing", done=1, total=3)
         worker.pipeline.reports[task_id](progress)
         await until(lambda: seen[web][-1].progress == progress, "the progress")
+        seen[late] = []
+        late.queue.watch(task_id, seen[late].append)
+        self.assertEqual((await late.queue.get(task_id)).progress, progress)
         self.server.kill()
         for node, told in seen.items():
             await until(lambda node=node: not node.bus._ear.up and not node.bus._main.up)
