@@ -33,7 +33,9 @@ export async function watch(parent, uuid, onFinished) {
         if (s.status === "queued" || s.status === "pending") shown().show(s);
       },
       (message) => {
-        if (now.view || message) shown().trouble(message);
+        if (now.view) now.view.trouble(message);
+        // Nothing is known of the task yet, not even whether it is at work.
+        else if (message) missingView(parent, "The site cannot be shown yet", `${message} This page asks again by itself.`);
       },
     );
     if (end.status === "finished") onFinished();

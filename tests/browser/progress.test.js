@@ -73,3 +73,20 @@ test("a log address behind /go/ shows how far it is, and who began it can end it
   await page.getByText("The scrape was cancelled").waitFor();
   await other.page.getByText("The scrape was cancelled").waitFor();
 });
+
+test("an address that is opened while the database is away says so, and shows the site when it is back", { skip, timeout: 60000 }, async () => {
+  const { page } = await open({}, /status of 503/);
+  const queued = await page.request.post(`${daemon.url}/api/scrape`, { data: { url: "sample:gate-tempest-dsvm-full/" } });
+  const site = `${daemon.url}/s/${(await queued.json()).uuid}/`;
+  let away = true;
+  const answer = { status: 503, headers: { "Retry-After": "30" }, json: { error: "store-failed", message: "the database cannot be reached; try again later" } };
+  for (const path of ["status", "events/*"]) await page.route(`**/api/${path}`, (route) => (away ? route.fulfill(answer) : route.continue()));
+  const status = await (await page.request.get(`${daemon.url}/status.html`)).text();
+  await page.route(site, (route) => (away ? route.fulfill({ status: 503, contentType: "text/html", body: status }) : route.continue()));
+  await page.goto(site);
+  await page.getByRole("heading", { name: "The site cannot be shown yet" }).waitFor();
+  await page.getByText("the database cannot be reached. Try again in 30 seconds. This page asks again by itself.").waitFor();
+  away = false;
+  await page.getByRole("heading", { name: "gate-tempest-dsvm-full" }).waitFor();
+  assert.equal(page.url(), site);
+});
