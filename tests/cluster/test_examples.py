@@ -215,7 +215,7 @@ class BalancerTests(TestCase):
         """They say what is the matter; what needs nothing of it is served."""
         logs = Logs()
         self.addCleanup(logs.stop)
-        logs.held = {1}
+        logs.hold(1)
         node = self.node(
             "node",
             scrapes=1,
