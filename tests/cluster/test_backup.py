@@ -36,7 +36,7 @@ class BackupTests(NodesTestCase):
         finished = [self.submit(nodes[0], number) for number in range(3)]
         for uuid in finished:
             self.assertEqual(nodes[1].wait(uuid)["status"], "finished")
-        self.logs.held = {7}
+        self.logs.hold(7)
         running = self.submit(nodes[0], 7)
         self.until(lambda: self.row(running)[0] == "pending", "a start")
         self.follow("backup")
@@ -49,7 +49,7 @@ class BackupTests(NodesTestCase):
         for blob in (self.data / "blobs").glob("*/*"):
             blob.write_bytes(b"damaged")
         self.follow("restore")
-        self.logs.held = set()
+        self.logs.let_go()
         for node in nodes:
             node.start()
         for uuid in finished:

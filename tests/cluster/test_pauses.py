@@ -31,14 +31,14 @@ class PauseTests(NodesTestCase):
     def test_of_a_node_that_works(self) -> None:
         """Another takes over and ends the task; who wakes up records nothing, and works on others."""
         web, first = self.node("web", role="web"), self.node("first")
-        self.logs.held.add(1)
+        self.logs.hold(1)
         uuid = self.submit(web, 1)
         self.until(lambda: self.logs.asked.get(1), "the fetch")
         second = self.node("second")
         assert first.process and second.process
         self.paused(first.process)
         self.until(lambda: self.logs.asked[1] == 2, "the take-over")
-        self.logs.held.clear()
+        self.logs.let_go()
         self.assertEqual(web.wait(uuid)["status"], "finished")
         row, kinds = self.row(uuid), self.check(web, uuid)
         self.assertEqual((row[0], row[2], set(kinds)), ("finished", 2, KINDS))
@@ -58,7 +58,7 @@ class PauseTests(NodesTestCase):
     def test_of_redis_while_nodes_stop(self) -> None:
         """One that works and one that does not: neither waits for long; the start is forgiven."""
         web, worker = self.node("web", role="web"), self.node("worker")
-        self.logs.held.add(1)
+        self.logs.hold(1)
         uuid = self.submit(web, 1)
         self.until(lambda: self.logs.asked.get(1), "the fetch")
         self.paused(self.redis.process)
@@ -71,7 +71,7 @@ class PauseTests(NodesTestCase):
         self.awake(self.redis.process)
         web.start()
         self.node("other")
-        self.logs.held.clear()
+        self.logs.let_go()
         self.assertEqual(web.wait(uuid)["status"], "finished")
         self.emptied()
 
@@ -100,12 +100,12 @@ class MomentTests(NodesTestCase):
             self.assertEqual({status for status, _ in answers}, {202}, answers)
             self.assertEqual(len({answer["uuid"] for _, answer in answers}), 1, answers)
             self.assertEqual(["cancel_key" in answer for _, answer in answers].count(True), 1, answers)
-        self.logs.held.add(9)
+        self.logs.hold(9)
         first = self.submit(nodes[1], 9)
         self.until(lambda: self.logs.asked.get(9), "the fetch")
         answers = self.at_once(nodes, 9, force=True)
         self.assertEqual({answer["uuid"] for _, answer in answers}, {first})
-        self.logs.held.clear()
+        self.logs.let_go()
         self.assertEqual(nodes[0].wait(first)["status"], "finished")
         forced = {answer["uuid"] for _, answer in self.at_once(nodes, 9, force=True)}
         self.assertNotIn(first, forced)
