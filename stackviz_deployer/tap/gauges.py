@@ -24,6 +24,10 @@ def gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str,
         facts = health()["sites"]
         return {"blobs": facts["blob_bytes"], "files": facts["file_bytes"]}
 
+    def degraded() -> int:
+        facts = health()
+        return len(facts["reasons"]) + len(facts["notes"])  # as /health counts them
+
     limits = {**stated_limits(config), **counted_limits(), **told_limits()}
     return {
         "info": lambda: {__version__: 1},
@@ -37,5 +41,5 @@ def gauges(config: Config, queue: Facts, cpu: Facts, health: Facts) -> dict[str,
         "disk_bytes": used,
         "blobs": lambda: health()["sites"]["blobs"],
         "sites_expired": lambda: health()["sites"]["expired"],
-        "degraded": lambda: len(health()["reasons"]),
+        "degraded": degraded,
     }

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Daemons that act as one: the whole path over two nodes, and what becomes of work when something dies."""
 
+import http.client
 import os
 import random
+import re
 import subprocess
 import threading
 import time
@@ -12,7 +14,7 @@ from twisted.trial.unittest import SkipTest
 
 from tests import mariadb
 from tests.cluster.nodes import PACE, NodesTestCase, Relay
-from tests.daemon import Daemon
+from tests.daemon import ANSWER_S, Daemon, free_port
 from tests.test_uploads import STREAM
 
 SAMPLE = "sample:gate-tempest-dsvm-full/"
@@ -140,6 +142,25 @@ class DeathTests(NodesTestCase):
 
 
 class RedisTests(NodesTestCase):
+    def test_metrics_say_that_it_is_away(self) -> None:
+        port = free_port()
+        node = self.node("node", metrics=f"tcp:{port}:interface=127.0.0.1")
+
+        def degraded() -> float:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
+            try:
+                connection.request("GET", "/metrics")
+                page = connection.getresponse().read().decode()
+            finally:
+                connection.close()
+            (line,) = re.findall(r"^stackviz_degraded (.*)$", page, re.MULTILINE)
+            return float(line)
+
+        self.assertEqual(degraded(), 0)
+        self.redis.kill()
+        self.until(lambda: self.notes(node), "the word of it")
+        self.assertEqual(degraded(), len(self.notes(node)))
+
     def test_killed_and_restarted_under_load(self) -> None:
         """Empty after each restart.  Submitting and working go on; nothing is begun twice."""
         web, worker = self.together({"web": "web", "worker": "all"}, scrapes=4)
