@@ -121,8 +121,8 @@ class MysqlDatabase(Service):
         migrations = load("mysql") if self._migrations is None else self._migrations
         try:
             options = connect_options(self._server)
-            with closing(pymysql.connect(**{**options, "read_timeout": MIGRATE_S})) as connection:
-                set_up(connection, "write", lock_s=MIGRATE_S, statement_s=MIGRATE_S)
+            with closing(pymysql.connect(**options)) as connection:
+                set_up(connection, "write", lock_s=MIGRATE_S, statement_s=MIGRATE_S, answer_s=2 * MIGRATE_S)
                 with closing(connection.cursor()) as cursor:
                     txn = MysqlCursor(cursor)
                     migrate(txn, self._server.where, self._server.name, migrations)

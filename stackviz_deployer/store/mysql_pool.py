@@ -27,9 +27,13 @@ THREADS: dict[str, int] = {"read": 4, "write": 4, "turn": 1}
 """Connections of a node, each with a thread of its own."""
 
 CONNECT_S = 5
-ANSWER_S = 20
-"""For which a thread waits for the server's next bytes; then the connection is given up."""
+"""For making a connection, and then for each word of the server until it is set up."""
 STATEMENT_S = 10
+ANSWER_S = 12
+"""For which a thread waits for the server's next bytes; then the connection is given up.
+
+The server ends a statement before that.
+"""
 LOCK_S = 5
 IDLE_S = 15
 """For which a transaction of ours may ask nothing; then the server ends it, and others get at its rows.
@@ -201,7 +205,7 @@ def connect_options(server: MysqlServer) -> dict[str, Any]:
         "charset": "utf8mb4",
         "autocommit": True,  # we say START TRANSACTION ourselves
         "connect_timeout": CONNECT_S,
-        "read_timeout": ANSWER_S,
+        "read_timeout": CONNECT_S,
         "write_timeout": ANSWER_S,
         "client_flag": CLIENT.FOUND_ROWS,  # as SQLite counts them
         "program_name": "stackviz-deployer",
@@ -212,7 +216,15 @@ def connect_options(server: MysqlServer) -> dict[str, Any]:
     return options
 
 
-def set_up(connection: Any, kind: str, *, lock_s: int, statement_s: float, idle_s: int = IDLE_S) -> None:
+def set_up(
+    connection: Any,
+    kind: str,
+    *,
+    lock_s: int,
+    statement_s: float,
+    idle_s: int = IDLE_S,
+    answer_s: float = ANSWER_S,
+) -> None:
     """What a server, or another program's defaults, must not decide for us."""
     with closing(connection.cursor()) as cursor:
         cursor.execute("SELECT VERSION(), @@max_allowed_packet")
@@ -228,3 +240,4 @@ def set_up(connection: Any, kind: str, *, lock_s: int, statement_s: float, idle_
             f" innodb_lock_wait_timeout = {lock_s:d}, {limits}"
         )
         cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {_ISOLATION[kind]}")
+    connection._read_timeout = answer_s  # noqa: SLF001 - it takes one, for connecting and for all else

@@ -8,9 +8,14 @@ from typing import Any
 
 from stackviz_deployer.cluster.link import TIMEOUT_S
 from stackviz_deployer.jobs.executor import GRACE_S
+from tests import mariadb
 from tests.cluster.nodes import NodesTestCase
 from tests.cluster.test_nodes import KINDS
 from tests.daemon import Daemon
+
+ASKED_S = 30.0
+STOPPED_S = 45.0
+"""TimeoutStopSec of etc/stackviz-deployer.service."""
 
 
 class PauseTests(NodesTestCase):
@@ -117,4 +122,49 @@ class MomentTests(NodesTestCase):
                 f"SELECT COUNT(*) FROM tasks WHERE live_url = '{self.logs.url(9)}' AND state = 'finished'"
             )
         self.assertEqual(live, 1)
+        self.emptied()
+
+
+class SilentDatabaseTests(NodesTestCase):
+    def database(self) -> Any:
+        """One of its own."""
+        self.maria = mariadb.MariaDb()
+        self.addCleanup(self.maria.remove)
+        return self.maria.database()
+
+    def test_it_says_nothing_for_a_while(self) -> None:
+        """Whoever asks is told so in time, and a node stops in time; then all goes on."""
+        web, worker = self.node("web", role="web"), self.node("worker")
+        self.logs.hold(1)
+        uuid = self.submit(web, 1)
+        self.until(lambda: self.logs.asked.get(1), "the fetch")
+        process = self.maria.process
+        assert process
+        process.send_signal(signal.SIGSTOP)
+        self.addCleanup(process.send_signal, signal.SIGCONT)
+        began_s, answers, stopped = time.monotonic(), [], []
+
+        def ask() -> None:
+            status, answer = web.post("/api/status", {"q": uuid})
+            answers.append((status, answer["error"], time.monotonic() - began_s < ASKED_S))
+
+        def stop() -> None:
+            worker.stop()
+            stopped.append(time.monotonic() - began_s)
+
+        threads = [threading.Thread(target=work) for work in (stop, *[ask] * 8)]
+        for thread in threads:
+            thread.start()
+        self.assertEqual(web.request("GET", "/health/live")[0], 200)
+        self.assertLess(time.monotonic() - began_s, ASKED_S / 2)
+        for thread in threads:
+            thread.join(120)
+        self.assertEqual(answers, [(503, "store-failed", True)] * 8)
+        self.assertLess(stopped[0], STOPPED_S)
+        process.send_signal(signal.SIGCONT)
+        self.logs.let_go()
+        self.node("other")
+        self.until(lambda: not self.notes(web), "the end of it")
+        self.assertEqual(web.wait(uuid)["status"], "finished")
+        self.assertEqual(set(self.check(web, uuid)), KINDS)
         self.emptied()
