@@ -83,7 +83,7 @@ class KeptFiles(Protocol):
     async def sweep(self, known: AbstractSet[str]) -> Swept: ...
     async def lost(self, blobs: Sequence[BlobRef]) -> frozenset[BlobHash]: ...
     async def remove(self, hashes: Iterable[BlobHash]) -> None: ...
-    async def clear(self) -> int: ...
+    async def clear(self, go_on: Callable[[], object]) -> int: ...
 
 
 class Sweeper(Service):
@@ -243,7 +243,7 @@ class Sweeper(Service):
 
     async def _clear(self) -> None:
         count = 0
-        while self.running and (gone := await self._files.clear()):
+        while self.running and (gone := await self._files.clear(lambda: self.running)):
             count += gone
         if count:
             log.info("{count} blobs of sites that are gone were removed", count=count)

@@ -213,7 +213,7 @@ class FileBlobStore(Service):
         """
         await self._in_thread(self._remove, tuple(hashes))
 
-    async def clear(self) -> int:
+    async def clear(self, go_on: Callable[[], object] = lambda: True) -> int:  # noqa: ARG002 - of others
         """Nothing: ``remove`` has done it."""
         return 0
 

@@ -186,8 +186,13 @@ class Condemned:
         while next(iter(self._spared_s.values()), began_s) <= began_s - FRESH_S:
             del self._spared_s[next(iter(self._spared_s))]
 
-    async def clear(self, remove: Callable[[BlobHash], Awaitable[object]]) -> int:
-        """Remove some of those whose time has come, by ``remove``; how many, 0 when there are no more."""
+    async def clear(
+        self, remove: Callable[[BlobHash], Awaitable[object]], go_on: Callable[[], object] = lambda: True
+    ) -> int:
+        """Remove some of those whose time has come, by ``remove``; how many, 0 when there are no more.
+
+        ``go_on``: whether there is time for another.
+        """
         since_ms, names = await self._database.write(
             doom, held_ms=int(HELD_S * 1000), taken_ms=int(TAKEN_S * 1000), most=BATCH, now_ms=_now_ms()
         )
@@ -195,7 +200,7 @@ class Condemned:
         begun = gone = 0
         try:
             for name in names:
-                if self._clock() >= end_s:
+                if self._clock() >= end_s or not go_on():
                     break
                 begun += 1
                 await remove(name)

@@ -181,14 +181,14 @@ class S3BlobStore(Service):
         """Condemn blobs that no artifact names any more."""
         await self._condemned.add(hashes)
 
-    async def clear(self) -> int:
-        """Remove some of those that have been condemned for long enough; how many, 0 without more."""
+    async def clear(self, go_on: Callable[[], object] = lambda: True) -> int:
+        """See Condemned.clear."""
 
         async def drop(name: BlobHash) -> None:
             self._seen_s.pop(name, None)
             await self._calls.remote(0, self._drop, name)
 
-        return await self._condemned.clear(drop)
+        return await self._condemned.clear(drop, go_on)
 
     async def sweep(self, known: AbstractSet[str]) -> Swept:
         """Remove old work in progress, and condemn blobs that are not ``known``."""

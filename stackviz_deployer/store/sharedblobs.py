@@ -11,7 +11,7 @@ import filecmp
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,9 @@ class SharedBlobStore(FileBlobStore):
         """Condemn blobs that no artifact names any more."""
         await self._condemned.add(hashes)
 
-    async def clear(self) -> int:
-        """Remove some of those that have been condemned for long enough; how many, 0 without more."""
-        return await self._condemned.clear(lambda name: self._in_thread(self._drop, name))
+    async def clear(self, go_on: Callable[[], object] = lambda: True) -> int:
+        """See Condemned.clear."""
+        return await self._condemned.clear(lambda name: self._in_thread(self._drop, name), go_on)
 
     async def sweep(self, known: AbstractSet[str]) -> Swept:
         """Remove old work in progress, and condemn blobs that are not ``known``."""

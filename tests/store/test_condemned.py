@@ -101,6 +101,13 @@ class CondemnedTests(StoreTestCase):
         self.assertEqual(await self.two.clear(self.remove), 2)
         self.assertEqual(self.gone, NAMES)
 
+    async def test_who_stops_leaves_the_rest(self) -> None:
+        await self.one.add(NAMES)
+        await self.pass_time(HELD_S)
+        self.assertEqual(await self.one.clear(self.remove, lambda: len(self.gone) < 1), 1)
+        self.assertEqual(await self.two.clear(self.remove), 2)
+        self.assertEqual(self.gone, NAMES)
+
     async def test_who_stood_still_changes_nothing_of_what_others_took_over(self) -> None:
         """Neither what it removed nor what it left may be put before the other is done with it, too."""
         self.patch(condemned, "WAIT_S", 0.0)
