@@ -193,10 +193,10 @@ class Condemned:
 
         ``go_on``: whether there is time for another.
         """
+        end_s = self._clock() + REMOVE_S  # counted from before it is noted: the answer may take a while
         since_ms, names = await self._database.write(
             doom, held_ms=int(HELD_S * 1000), taken_ms=int(TAKEN_S * 1000), most=BATCH, now_ms=_now_ms()
         )
-        end_s = self._clock() + REMOVE_S
         begun = gone = 0
         try:
             for name in names:

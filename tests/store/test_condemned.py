@@ -101,6 +101,22 @@ class CondemnedTests(StoreTestCase):
         self.assertEqual(await self.two.clear(self.remove), 2)
         self.assertEqual(self.gone, NAMES)
 
+    async def test_an_answer_that_comes_late(self) -> None:
+        """By then others may have begun what it says is ours."""
+        now, shared = [0.0], self.shared
+
+        class Late:
+            async def write(self, *args, **kw):
+                said = await shared.write(*args, **kw)
+                now[0] += REMOVE_S
+                return said
+
+        await self.one.add(NAMES)
+        await self.pass_time(HELD_S)
+        slow = Condemned(Late(), reactor, clock=lambda: now[0])
+        self.assertEqual(await slow.clear(self.remove), 0)
+        self.assertEqual(await self.two.clear(self.remove), 3)
+
     async def test_who_stops_leaves_the_rest(self) -> None:
         await self.one.add(NAMES)
         await self.pass_time(HELD_S)
