@@ -21,6 +21,10 @@ from tests.jobs.test_queue import FakePipeline, an_outcome
 
 reactor: Any = _reactor
 QUICK = Times(renew=0.1, idle=0.6, block=0.1, compare=0.2, timeout=2.0)
+CALM = evolve(QUICK, idle=1.2)
+"""For what must not be taken over: a machine with much else to do is no reason."""
+PATIENT = evolve(QUICK, idle=3 * SOON_S)
+"""By then a test has failed."""
 
 
 class Node:
@@ -232,10 +236,9 @@ class TakeOverTests(ClusterTestCase):
         await self.settled()
 
     async def test_left_by_a_stop_begins_at_once_elsewhere(self) -> None:
-        patient = evolve(QUICK, idle=3 * SOON_S)  # by then the test has failed
-        first = self.node("first", times=patient)
+        first = self.node("first", times=PATIENT)
         task_id = await self.working(first)
-        second = self.node("second", times=patient)
+        second = self.node("second", times=PATIENT)
         await self.up(second)
         await first.stop()
         await until(lambda: second.runs(task_id), "the next")

@@ -11,7 +11,7 @@ from stackviz_deployer.cluster.link import AwayError
 from stackviz_deployer.cluster.scripts import SETTLE
 from stackviz_deployer.cluster.stream import MOST_ID
 from stackviz_deployer.model import Job, TaskId, TaskState
-from tests.cluster.test_bus import QUICK, ClusterTestCase, Node
+from tests.cluster.test_bus import CALM, QUICK, ClusterTestCase, Node
 from tests.cluster.test_link import until
 from tests.jobs.test_queue import an_outcome
 
@@ -97,18 +97,21 @@ class EntryTests(ClusterTestCase):
 
 
 class LeaseTests(ClusterTestCase):
+    def node(self, name: str, **options: Any) -> Node:
+        return super().node(name, times=CALM, **options)
+
     async def test_taken_by_a_node_that_dies_before_it_begins(self) -> None:
         """Whoever works on the task goes on, has it again when it can, and works on it once."""
         node = self.node("node", scrapes=2)
         task_id = await self.working(node)
         lease, entry = f"stackviz:lease:{task_id}", self.server.ask("HGET", OFFERED, task_id)
-        self.server.ask("SET", lease, "ghost", "PX", str(int(QUICK.idle * 1500)))
+        self.server.ask("SET", lease, "ghost", "PX", str(int(CALM.idle * 1500)))
         self.server.ask("XCLAIM", QUEUE, "workers", "ghost", "0", entry, "JUSTID")
         work = node.pipeline.runs[task_id]
         await until(lambda: self.server.ask("GET", lease) == "node", "the claim")
         other = self.node("other")
         await self.up(other)
-        await deferLater(reactor, 3 * QUICK.idle)  # not synchronisation: time to take it for lost
+        await deferLater(reactor, 3 * CALM.idle)  # not synchronisation: time to take it for lost
         self.assertIs(node.pipeline.runs[task_id], work)
         self.assertFalse(work.called)
         self.assertEqual(node.queue.health()["running"], 1)
@@ -139,7 +142,7 @@ class LeaseTests(ClusterTestCase):
         task_id = TaskId((await self.submit(other)).task.id)
         await paused.asked
         third = self.node("third")
-        await deferLater(reactor, 2 * QUICK.idle)  # not synchronisation: longer than a lease
+        await deferLater(reactor, 2 * CALM.idle)  # not synchronisation: longer than a lease
         self.assertFalse(third.runs(task_id))
         paused.go.callback(None)
         await until(lambda: node.runs(task_id), "the start")

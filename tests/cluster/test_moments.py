@@ -9,7 +9,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.task import deferLater
 
 from stackviz_deployer.model import TaskId, TaskState
-from tests.cluster.test_bus import QUICK, ClusterTestCase, Node
+from tests.cluster.test_bus import PATIENT, QUICK, ClusterTestCase, Node
 from tests.cluster.test_claims import Paused
 from tests.cluster.test_link import until
 
@@ -43,7 +43,7 @@ class LossTests(ClusterTestCase):
         self.nodes: list[Node] = []
 
     def node(self, name: str, **options: Any) -> Node:
-        node = super().node(name, **options)
+        node = super().node(name, times=PATIENT, **options)
         self.nodes.append(node)
         return node
 

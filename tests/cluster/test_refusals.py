@@ -10,7 +10,7 @@ from twisted.internet.task import deferLater
 
 from stackviz_deployer.model import TaskId, TaskState
 from tests.cluster.nodes import Relay
-from tests.cluster.test_bus import QUICK, ClusterTestCase, Node
+from tests.cluster.test_bus import CALM, ClusterTestCase, Node
 from tests.cluster.test_link import until
 
 reactor: Any = _reactor
@@ -25,7 +25,8 @@ class RefusalTests(ClusterTestCase):
 
     async def goes_through(self, word: str, refuse: Any, allow: Any) -> None:
         """While nothing can be written, nodes say so, take tasks in and work on; then all is made up for."""
-        web, one, other = self.node("web", works=False), self.node("one"), self.node("other")
+        web = self.node("web", works=False, times=CALM)
+        one, other = self.node("one", times=CALM), self.node("other", times=CALM)
         await self.up(web, one, other)
         running = TaskId((await self.submit(web)).task.id)
         await until(lambda: one.runs(running) or other.runs(running))
@@ -34,13 +35,13 @@ class RefusalTests(ClusterTestCase):
             await until(lambda node=node: word in self.notes(node), f"{word} of {node.bus._node}")
             self.assertEqual(node.queue.health()["reasons"], [])
         waiting = TaskId((await self.submit(web, 2)).task.id)
-        await deferLater(reactor, 4 * QUICK.idle)  # not synchronisation: time to take what runs for lost
+        await deferLater(reactor, 4 * CALM.idle)  # not synchronisation: time to take what runs for lost
         self.assertEqual(self.state(waiting), TaskState.QUEUED)
         await allow()
         await until(lambda: one.runs(waiting) or other.runs(waiting), "the one that waited")
         for node in (web, one, other):
             await until(lambda node=node: node.queue.health()["notes"] == [], "the end of it")
-        await deferLater(reactor, 2 * QUICK.idle)  # not synchronisation: likewise
+        await deferLater(reactor, 2 * CALM.idle)  # not synchronisation: likewise
         for node in (one, other):
             for task_id in [task_id for task_id in node.pipeline.runs if node.runs(task_id)]:
                 node.finish(task_id)
@@ -88,7 +89,7 @@ class RefusalTests(ClusterTestCase):
         relay = Relay("127.0.0.1", old.port)
         self.addCleanup(relay.stop)
         self.address = evolve(self.address, port=relay.port)
-        web, worker = self.node("web", works=False), self.node("worker")
+        web, worker = self.node("web", works=False), self.node("worker", times=CALM)
         await self.up(web, worker)
         running = TaskId((await self.submit(web)).task.id)
         await until(lambda: worker.runs(running))
