@@ -52,7 +52,12 @@ async function failure(response) {
   }
   const wait = response.headers.get("Retry-After");
   if (wait && /^\d+$/.test(wait)) message = `${message.replace(/(; try again later)?\.?$/, ".")} Try again in ${wait} seconds.`;
-  return new ApiError(message, response.status, code);
+  return new ApiError(sentence(message), response.status, code);
+}
+
+/** The server's words as a sentence; names of hosts and files stay as they are. @param {string} text */
+export function sentence(text) {
+  return text.replace(/^[a-z](?=[a-z]* )/, (first) => first.toUpperCase());
 }
 
 /**

@@ -45,16 +45,17 @@ class FilePage(Resource):
 
 
 class ErrorPage(Resource):
-    """An error as the API says it, for addresses that belong to it but lead nowhere."""
+    """An error as the API says it, for addresses that belong to it but lead nowhere; or for people."""
 
     isLeaf = True
 
-    def __init__(self, error: StackvizError) -> None:
+    def __init__(self, error: StackvizError, *, for_people: bool = False) -> None:
         super().__init__()
         self._error = error
+        self._for_people = for_people
 
     def render(self, request: Request) -> bytes:
-        return fail(request, self._error)
+        return (fail_page if self._for_people else fail)(request, self._error)
 
 
 def public_page(tree: StaticTree, segments: list[bytes]) -> FilePage:

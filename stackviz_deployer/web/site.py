@@ -96,7 +96,8 @@ class HealthAlone(Resource):
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         if path != b"health":
-            return ErrorPage(NotFoundError("this node works on tasks; other nodes serve pages and the API"))
+            error = NotFoundError("this node works on tasks; other nodes serve pages and the API")
+            return ErrorPage(error, for_people=request.method in (b"GET", b"HEAD") and path != b"api")
         request.prepath, request.postpath = [], [path, *(request.postpath or [])]
         return _if_text(self._health, request)
 

@@ -54,7 +54,7 @@ export function consolesView(artifacts) {
       if (artifact && opened) {
         choice.value = artifact.artifact_name;
         const { status, lines } = opened.index;
-        fill(note, consoles.length < 2 && `${artifact.artifact_name} · `, `${counted(lines ?? 0, "line")} `, status && statusBadge(jobStatus(status)));
+        fill(note, consoles.length < 2 && `${artifact.artifact_name} · `, `${counted(lines ?? 0, "line")}${status ? " · " : ""}`, status && statusBadge(jobStatus(status)));
         view = makeConsole({ ...opened, name: artifact === consoles[0] ? "" : artifact.artifact_name, failures });
         fill(body, lines ? view.element : h("p", { class: C.muted }, "The console has no lines."));
         if (lines) view.apply(getState(), null);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A site that is not there, and what can be done about it.
-import { ApiError, messageOf } from "../api.js";
+import { ApiError, messageOf, sentence } from "../api.js";
 import { fill, h, timeElement } from "../dom.js";
 import { C } from "../lib/classes.js";
 import { formatAgo } from "../lib/moments.js";
@@ -30,7 +30,7 @@ export function endingView(parent, s) {
   // What was sent is not kept: there is no address that could be scraped again.
   const sent = s.job.url?.startsWith("upload:") ?? false;
   const lead = s.status === "expired" ? expiredLead(s, sent) : ending.lead;
-  const message = [lead, s.status === "expired" ? "" : s.message].filter(Boolean).join("\n");
+  const message = [lead, s.status === "expired" ? "" : sentence(s.message ?? "")].filter(Boolean).join("\n");
   const trouble = h("div", { role: "status" });
   /** @type {HTMLButtonElement} */
   const again = h("button", { type: "button", class: C.buttonPrimary, disabled: !s.job.url, onclick: () => scrapeAgain(s.job, again, trouble) }, "Scrape again");
