@@ -196,11 +196,11 @@ class DatabaseTests(StoreTestCase):
             "from twisted.internet import reactor\n"
             "from twisted.internet.defer import Deferred\n"
             "from stackviz_deployer.store.sqlite import SqliteDatabase\n"
-            "from stackviz_deployer.store.tasks import counts\n"
+            "from stackviz_deployer.store.tasks import waiting\n"
             "db = SqliteDatabase(Path(sys.argv[1]), reactor); db.startService()\n"
             "reactor.addSystemEventTrigger('before', 'shutdown', db.stopService)\n"
-            "d = Deferred.fromCoroutine(db.read(counts))\n"
-            "d.addCallback(lambda c: print(c['queued'])).addBoth(lambda _: reactor.stop())\n"
+            "d = Deferred.fromCoroutine(db.read(waiting, 5))\n"
+            "d.addCallback(lambda found: print(len(found))).addBoth(lambda _: reactor.stop())\n"
             "reactor.run()\n"
         )
         await self.says(script, "0\n")

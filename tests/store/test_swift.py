@@ -44,6 +44,11 @@ class SwiftPagesTests(OnSwift, s3.PagesTests):
 class AccessListTests(SwiftContractTests):
     """With ``s3_acl``: by a proxy that looks at the access lists of buckets and objects."""
 
+    def damage_index(self, blob):
+        client = self.client()  # for what comes by Swift's own API has no owner, and nobody may read it here
+        self.addCleanup(client.close)
+        client.put_bytes(f"blobs/{blob.hash}.blocks", b"no index")
+
     def client(self, **place):
         return S3Client(
             self.server.place(self.server.acl_port, **place),
