@@ -55,6 +55,8 @@ class _InHand:
     """A task that was given to this node, and is yet to be begun in the database."""
 
     task_id: TaskId
+    since_s: float
+    """When it was asked for."""
     until_s: float
     """Until then at least nobody else is given it."""
     ended: bool = False
@@ -213,8 +215,11 @@ class RedisBus(Service):
             self._held.pop(task_id, None)
             return None
         except StoreError:
-            if self._left:  # else it is tried again
+            # It is tried again, but who finds no way to the database for long has one that others may find.
+            if self._left or self._clock.seconds() - hand.since_s >= self._times.idle:
+                self._in_hand = None
                 await self._hand_over(task_id)
+            if self._left:
                 return None
             raise
         self._in_hand = None
@@ -249,7 +254,7 @@ class RedisBus(Service):
                 self._trouble.pop("taking tasks", None)
                 if task_id is not None:
                     self._held[task_id] = None
-                    return _InHand(task_id, asked_s + self._times.idle)
+                    return _InHand(task_id, asked_s, asked_s + self._times.idle)
             except AwayError as error:
                 log.debug("no task is taken: {error}", error=error)
                 await deferLater(self._clock, 0.05)

@@ -68,7 +68,9 @@ class Events:
 
     def tell(self, task: Task, link: Link) -> None:
         """Tell the audiences here at once, and those of the other nodes."""
-        if task.state.working and task.progress is not None:
+        if not task.state.working:
+            self._known.pop(task.id, None)
+        elif task.progress is not None:
             self._known[task.id] = task
         self._deliver(task)
         if link.up:

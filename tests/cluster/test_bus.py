@@ -324,7 +324,7 @@ class TroubleTests(ClusterTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_the_database_is_away_when_a_task_is_begun(self) -> None:
-        """The node keeps what it was given, and begins it when it can."""
+        """The node keeps what it was given, or takes it again, and begins it when it can."""
         node, other = self.node("node"), self.node("other", works=False)
         await self.up(node, other)
         self.store.failing["begin"] = StoreError("gone")
@@ -395,6 +395,17 @@ class TroubleTests(ClusterTestCase):
             await until(lambda told=told: len(told) > 1, "what the database says")
             self.assertEqual({task.progress for task in told}, {progress})
             self.assertEqual((await node.queue.get(task_id)).progress, progress)
+
+    async def test_what_has_ended_is_not_kept_in_memory(self) -> None:
+        """Nobody watches on a node that only works."""
+        worker = self.node("worker")
+        await self.up(worker)
+        for number in range(3):
+            task_id = TaskId((await self.submit(worker, number)).task.id)
+            await until(lambda task_id=task_id: worker.runs(task_id))
+            worker.pipeline.reports[task_id](Progress(stage="parsing", done=1, total=3))
+            await self.finished(worker, task_id)
+        self.assertEqual(worker.bus._events._known, {})
 
     async def test_strange_entries_are_removed(self) -> None:
         node = self.node("node")

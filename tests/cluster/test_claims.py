@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 from stackviz_deployer.cluster.link import AwayError
 from stackviz_deployer.cluster.scripts import SETTLE
 from stackviz_deployer.cluster.stream import MOST_ID
+from stackviz_deployer.errors import UnreachableError
 from stackviz_deployer.model import Job, TaskId, TaskState
 from tests.cluster.test_bus import CALM, QUICK, ClusterTestCase, Node
 from tests.cluster.test_link import until
@@ -38,6 +39,16 @@ class Paused:
 
     def __getattr__(self, name: str) -> Any:
         return self._ask if name == self._method else getattr(self._store, name)
+
+
+class NoWay:
+    """A node's store that it cannot reach."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*_args: Any, **_kw: Any) -> Any:
+            raise UnreachableError("no way")
+
+        return ask
 
 
 class EntryTests(ClusterTestCase):
@@ -147,6 +158,19 @@ class LeaseTests(ClusterTestCase):
         paused.go.callback(None)
         await until(lambda: node.runs(task_id), "the start")
         self.assertEqual(self.store.tasks[task_id].attempt, 1)
+
+    async def test_given_to_a_node_that_finds_no_way_to_the_database(self) -> None:
+        """Redis has it live, so nobody takes the task from it: it gives it up."""
+        lost = self.node("lost")
+        await self.up(lost)
+        lost.bus._store = NoWay()  # type: ignore[assignment]
+        task_id = TaskId((await self.submit(lost)).task.id)
+        await until(lambda: "no way" in " ".join(lost.queue.health()["reasons"]))
+        worker = self.node("worker")
+        await until(lambda: worker.runs(task_id), "a start elsewhere")
+        await self.finished(worker, task_id)
+        self.assertEqual(self.store.tasks[task_id].attempt, 1)
+        self.flushLoggedErrors(UnreachableError)
 
 
 class StopTests(ClusterTestCase):
