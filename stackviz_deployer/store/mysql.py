@@ -194,12 +194,17 @@ class MysqlDatabase(Service):
                     await self._in_thread("turn", lambda connection: _give(connection, lock))
 
     async def _look_at_form(self) -> None:
-        with suppress(StoreError):  # then it is away, as others tell
+        try:
             found = await self._in_thread("read", lambda connection: _transact(connection, "read", version))
-            newer = self._newest < found
-            if newer and self._newer is None:
-                log.critical("a newer release has changed the database: nothing more is done with it")
-            self._newer = newer_form(self._server.where, found, self._newest) if newer else None
+        except StoreError:  # it is away, as others tell
+            return
+        except Exception:  # noqa: BLE001  a table that is just being put back must not end the looking
+            log.failure("looking at the database's form")
+            return
+        newer = self._newest < found
+        if newer and self._newer is None:
+            log.critical("a newer release has changed the database: nothing more is done with it")
+        self._newer = newer_form(self._server.where, found, self._newest) if newer else None
 
     def _check_form(self) -> None:
         if self._newer is not None:

@@ -29,6 +29,7 @@ async def leave(site: DeployerSite) -> None:
         channel.end_streams()
     await _empty(site, LAST_S)
     for channel in list(site.channels):
+        channel.end_streams()  # those that were on their way
         if channel.quiet:
             channel.loseConnection()
     await _empty(site, BUSY_S - LAST_S)

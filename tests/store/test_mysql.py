@@ -147,6 +147,23 @@ class FormTests(MysqlTestCase):
             else:
                 break
 
+    async def test_a_form_that_makes_no_sense_for_a_while(self) -> None:
+        """As while a backup is put back: the node goes on looking."""
+        database = self.node(form_s=0.02)
+        with self.root() as root:
+            root.execute("ALTER TABLE stackviz_form MODIFY version TEXT")
+            root.execute("UPDATE stackviz_form SET version = 'none'")
+        while not self.flushLoggedErrors(ValueError):
+            await deferToThread(time.sleep, 0.01)  # the pace of asking again
+        with self.root() as root:
+            root.execute("UPDATE stackviz_form SET version = '99'")
+        while True:
+            try:
+                await database.read(names)
+            except StoreError:
+                break
+        self.flushLoggedErrors(ValueError)
+
     async def test_another_programs_tables(self) -> None:
         with self.root() as root:
             root.execute("CREATE TABLE tasks (id INT)")

@@ -106,3 +106,15 @@ class LeavingTests(SocketCase):
         self.assertTrue(got.endswith(b"0\r\n\r\n"), got)
         self.assertEqual(tasks.watchers, [])
         await self.ended(stopped, 0)
+
+    async def test_a_stream_that_was_on_its_way(self) -> None:
+        tasks: Any = self.house.tasks
+        tasks.put(a_task(TaskState.QUEUED))
+        client = await self.used()
+        stopped = self.leaves()
+        client.sendall(b"GET /api/events/%s HTTP/1.1\r\n%s\r\n" % (UUID.encode(), HOST))
+        await self.until(lambda: len(tasks.watchers) == 1)
+        self.clock.advance(LAST_S)
+        got = await deferToThread(read_all, client)
+        self.assertTrue(got.endswith(b"0\r\n\r\n"), got)
+        await self.ended(stopped, 0)
