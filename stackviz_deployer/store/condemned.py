@@ -13,7 +13,7 @@ nobody has put it since".  So:
   ``hold`` spares again what was spared more than FRESH_S ago, and looks whether it is there.
 
 All times are the database's, or measured by one node; no node's clock and no date of a
-file or object counts.
+file or object counts.  (SQLite has no clock: of a daemon that is alone it is the machine's.)
 """
 
 from __future__ import annotations
