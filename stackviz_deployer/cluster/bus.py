@@ -120,6 +120,8 @@ class RedisBus(Service):
         self._held: dict[TaskId, Progress | None] = {}
         """Tasks that this node has in Redis' eyes, and how far they are."""
         self._in_hand: _InHand | None = None
+        self._gave_back = False
+        """Whether the last task was given back, because the database could not be reached to begin it."""
         self._left = False
         """Whether nothing more is taken."""
         self._look_s = 0.0
@@ -193,6 +195,9 @@ class RedisBus(Service):
         try:
             while True:
                 if self._in_hand is None:
+                    if self._gave_back:
+                        await self._store.queued()  # no other task either, while it cannot be begun
+                        self._gave_back = False
                     self._in_hand = await self._next(waits)
                 begun = await self._background.observe(self._begin(self._in_hand), "beginning a task")
                 if begun is not None:
@@ -217,7 +222,7 @@ class RedisBus(Service):
         except StoreError:
             # It is tried again, but who finds no way to the database for long has one that others may find.
             if self._left or self._clock.seconds() - hand.since_s >= self._times.idle:
-                self._in_hand = None
+                self._in_hand, self._gave_back = None, True
                 await self._hand_over(task_id)
             if self._left:
                 return None

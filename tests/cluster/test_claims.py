@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of claims when something comes late, twice, or not at all; over a real redis-server."""
 
+from collections import Counter
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -44,8 +45,12 @@ class Paused:
 class NoWay:
     """A node's store that it cannot reach."""
 
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
     def __getattr__(self, name: str) -> Any:
         async def ask(*_args: Any, **_kw: Any) -> Any:
+            self.asked[name] += 1
             raise UnreachableError("no way")
 
         return ask
@@ -160,16 +165,24 @@ class LeaseTests(ClusterTestCase):
         self.assertEqual(self.store.tasks[task_id].attempt, 1)
 
     async def test_given_to_a_node_that_finds_no_way_to_the_database(self) -> None:
-        """Redis has it live, so nobody takes the task from it: it gives it up."""
+        """Redis has it live, so nobody takes the task from it: it gives it up, and takes no other."""
         lost = self.node("lost")
         await self.up(lost)
-        lost.bus._store = NoWay()  # type: ignore[assignment]
+        lost.bus._store = store = NoWay()  # type: ignore[assignment]
         task_id = TaskId((await self.submit(lost)).task.id)
         await until(lambda: "no way" in " ".join(lost.queue.health()["reasons"]))
+        await until(lambda: store.asked["begin"] and not lost.bus.interests(), "the task given back")
+        begins, others = store.asked["begin"], store.asked["queued"]
+        await until(lambda: store.asked["queued"] >= others + 12, "further tries")
+        self.assertEqual((store.asked["begin"], list(lost.bus.interests())), (begins, []))
         worker = self.node("worker")
         await until(lambda: worker.runs(task_id), "a start elsewhere")
         await self.finished(worker, task_id)
         self.assertEqual(self.store.tasks[task_id].attempt, 1)
+        await worker.stop()
+        lost.bus._store = self.store
+        again = TaskId((await self.submit(lost, 2)).task.id)
+        await until(lambda: lost.runs(again), "a start where the way is back")
         self.flushLoggedErrors(UnreachableError)
 
 
