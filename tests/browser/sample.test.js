@@ -100,18 +100,27 @@ test("the timeline is drawn: what passed, what failed, the machine", { skip, tim
   await page.waitForFunction(() => !/t=/.test(location.hash));
 });
 
+/**
+ * Open the site; what knows the keys is held back until the function given back is called.
+ * @param {import("playwright-core").Page} page
+ */
+async function openWithoutKeys(page) {
+  /** @type {(value?: unknown) => void} */
+  let release = () => {};
+  const released = new Promise((resolve) => {
+    release = resolve;
+  });
+  await page.route("**/js/views/keys.js", (route) => released.then(() => route.continue()));
+  await page.goto(site);
+  await page.locator(".plot").waitFor();
+  return release;
+}
+
 test("by keys alone: failures, filter, table", { skip, timeout: 60000 }, async () => {
   const { tests } = await truth();
   const { page } = await open();
   // What is pressed as soon as there is something to see is not lost, however late what knows the keys comes.
-  /** @type {(value?: unknown) => void} */
-  let release = () => {};
-  const pressed = new Promise((resolve) => {
-    release = resolve;
-  });
-  await page.route("**/js/views/keys.js", (route) => pressed.then(() => route.continue()));
-  await page.goto(site);
-  await page.locator(".plot").waitFor();
+  const release = await openWithoutKeys(page);
   await page.keyboard.press("n");
   release();
   await page.waitForFunction(() => /test=/.test(location.hash));
@@ -138,14 +147,7 @@ test("by keys alone: failures, filter, table", { skip, timeout: 60000 }, async (
 test("what follows the key of the filter is the filter's text, also before the keys are known", { skip, timeout: 60000 }, async () => {
   const { tests } = await truth();
   const { page } = await open();
-  /** @type {(value?: unknown) => void} */
-  let release = () => {};
-  const pressed = new Promise((resolve) => {
-    release = resolve;
-  });
-  await page.route("**/js/views/keys.js", (route) => pressed.then(() => route.continue()));
-  await page.goto(site);
-  await page.locator(".plot").waitFor();
+  const release = await openWithoutKeys(page);
   await page.evaluate(() => {
     addEventListener("keydown", (event) => document.body.setAttribute("data-taken", String(event.defaultPrevented)), { once: true });
   });
