@@ -124,6 +124,16 @@ class ClusterTestCase(RedisTestCase):
         await until(lambda: node.runs(task_id))
         return task_id
 
+    async def watched(self) -> tuple[Node, Node, TaskId, list[Any]]:
+        """A web node, a worker, the task that it works on, and what who watches it on the other is told."""
+        web, worker = self.node("web", works=False), self.node("worker")
+        await self.up(web, worker)
+        task_id = TaskId((await self.submit(web)).task.id)
+        seen: list[Any] = []
+        web.queue.watch(task_id, seen.append)
+        await until(lambda: worker.runs(task_id))
+        return web, worker, task_id, seen
+
     async def finished(self, node: Node, task_id: TaskId) -> None:
         """The node ends what it works on, and that is everywhere as it should be."""
         node.finish(task_id)
@@ -142,12 +152,7 @@ class WayTests(ClusterTestCase):
         self.assertTrue(other)
 
     async def test_submitted_here_and_done_there(self) -> None:
-        web, worker = self.node("web", works=False), self.node("worker")
-        await self.up(web, worker)
-        task_id = (await self.submit(web)).task.id
-        seen: list[Any] = []
-        web.queue.watch(task_id, seen.append)
-        await until(lambda: worker.runs(task_id))
+        web, worker, task_id, seen = await self.watched()
         self.assertEqual(self.store.tasks[task_id].owner, "worker")
         progress = Progress(stage="parsing", done=1, total=3)
         worker.pipeline.reports[task_id](progress)
@@ -361,12 +366,7 @@ class TroubleTests(ClusterTestCase):
         self.assertEqual(self.store.tasks["task-1"].attempt, 2)
 
     async def test_a_watcher_learns_the_end_without_redis(self) -> None:
-        web, worker = self.node("web", works=False), self.node("worker")
-        await self.up(web, worker)
-        task_id = (await self.submit(web)).task.id
-        seen: list[Any] = []
-        web.queue.watch(task_id, seen.append)
-        await until(lambda: worker.runs(task_id))
+        web, worker, task_id, seen = await self.watched()
         self.server.kill()
         await until(lambda: not web.bus._ear.up)
         worker.finish(task_id)

@@ -237,12 +237,7 @@ class EndTests(ClusterTestCase):
 
     async def test_whoever_cancelled_it_died_before_it_told(self) -> None:
         """Who works on the task is refused, and tells those who watch why; on all nodes."""
-        web, worker = self.node("web", works=False), self.node("worker")
-        await self.up(web, worker)
-        task_id = TaskId((await self.submit(web)).task.id)
-        seen: list[Any] = []
-        web.queue.watch(task_id, seen.append)
-        await until(lambda: worker.runs(task_id))
+        _web, worker, task_id, seen = await self.watched()
         await self.store.cancel(task_id)
         outcome = an_outcome(self.store.tasks[task_id])
         worker.pipeline.runs[task_id].callback(outcome)
@@ -251,12 +246,7 @@ class EndTests(ClusterTestCase):
 
     async def test_the_word_of_its_end_is_lost(self) -> None:
         """The connection breaks just then: Redis still has the task, and whoever is given it tells."""
-        web, worker = self.node("web", works=False), self.node("worker")
-        await self.up(web, worker)
-        task_id = TaskId((await self.submit(web)).task.id)
-        seen: list[Any] = []
-        web.queue.watch(task_id, seen.append)
-        await until(lambda: worker.runs(task_id))
+        _web, worker, task_id, seen = await self.watched()
         link, asked = worker.bus._main, []
         call = link.call
 

@@ -109,12 +109,7 @@ class RefusalTests(ClusterTestCase):
     async def test_it_hangs_up_on_who_does_not_listen(self) -> None:
         """A node that reads too slowly loses its messages: it learns what it has missed from the database."""
         self.setting("client-output-buffer-limit", "pubsub 64kb 0 0")
-        web, worker = self.node("web", works=False), self.node("worker")
-        await self.up(web, worker)
-        task_id = TaskId((await self.submit(web)).task.id)
-        seen: list[Any] = []
-        web.queue.watch(task_id, seen.append)
-        await until(lambda: worker.runs(task_id))
+        web, worker, task_id, seen = await self.watched()
         ear = web.bus._ear._protocol
         ear.transport.pauseProducing()
         for _ in range(200):
