@@ -187,7 +187,7 @@ class RedisTests(NodesTestCase):
         self.until(lambda: len(self.logs.asked) == 4, "four tasks under way")
         self.redis.ask("FLUSHALL")
         self.until(lambda: self.redis.ask("HLEN", "stackviz:offered") >= 2, "the queue, made anew")
-        time.sleep(4 * 10 * PACE)  # not synchronisation: time to take what runs for lost
+        time.sleep((30 + 3 * 10) * PACE)  # not synchronisation: time to take what runs for lost
         self.logs.let_go()
         self.assertEqual({web.wait(uuid)["status"] for uuid in uuids}, {"finished"})
         self.assertEqual(set(self.starts(uuids)), {1})
